@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The configuration file: many guests, in the words of the command line.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer, Error, ValueDeserializer};
+
+use super::Fault;
+
+/// A configuration file, kept to say where in it a mistake is.
+pub(super) struct File {
+    path: PathBuf,
+    text: String,
+}
+
+/// A `[[guest]]` of the file.
+#[derive(Debug)]
+pub(super) struct GuestTable<O> {
+    pub(super) name: String,
+    pub(super) socket: PathBuf,
+    /// What the device's own options say.
+    pub(super) options: O,
+    pub(super) place: Place,
+}
+
+/// Where a `[[guest]]` stands.
+#[derive(Debug)]
+pub(super) struct Place {
+    table: usize,
+    keys: Vec<(String, usize)>,
+}
+
+/// The keys of a `[[guest]]` that are the same for all devices.
+#[derive(Deserialize)]
+struct Common {
+    name: Spanned<String>,
+    socket: Spanned<PathBuf>,
+}
+
+impl File {
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        Ok(Self {
+            path: path.to_owned(),
+            text,
+        })
+    }
+
+    /// How many guests there may be, and those that there are.
+    pub(super) fn guests<O: DeserializeOwned>(
+        &self,
+    ) -> anyhow::Result<(usize, Vec<GuestTable<O>>)> {
+        let mut root = DeTable::parse(&self.text)
+            .map_err(|error| self.toml_error(&error))?
+            .into_inner();
+        let max = root
+            .remove("max-guests")
+            .map(|max| usize::deserialize(ValueDeserializer::from(max)))
+            .transpose();
+        let max = max.map_err(|error| self.toml_error(&error))?;
+        let Some(DeValue::Array(tables)) = root.remove("guest").map(Spanned::into_inner) else {
+            bail!("{}: no [[guest]]", self.path.display());
+        };
+        if let Some(key) = root.keys().next() {
+            return Err(self.error(key.span().start, "unknown key"));
+        }
+        let max = max.unwrap_or(tables.len());
+        if let Some(table) = tables.get(max) {
+            return Err(self.error(
+                table.span().start,
+                &format!("more guests than max-guests = {max}"),
+            ));
+        }
+        let (mut names, mut sockets) = (HashSet::new(), HashSet::new());
+        let mut guests = Vec::new();
+        for table in tables {
+            let (common, guest) = self.guest(table)?;
+            if !names.insert(guest.name.clone()) {
+                return Err(self.error(common.name.span().start, "another guest has this name"));
+            }
+            if !sockets.insert(guest.socket.clone()) {
+                return Err(self.error(common.socket.span().start, "another guest has this socket"));
+            }
+            guests.push(guest);
+        }
+        Ok((max, guests))
+    }
+
+    fn guest<O: DeserializeOwned>(
+        &self,
+        table: Spanned<DeValue<'_>>,
+    ) -> anyhow::Result<(Common, GuestTable<O>)> {
+        let span = table.span();
+        let DeValue::Table(mut table) = table.into_inner() else {
+            return Err(self.error(span.start, "not a table"));
+        };
+        let keys = table
+            .keys()
+            .map(|key| (key.get_ref().to_string(), key.span().start))
+            .collect();
+        let common = Common::deserialize(Deserializer::from(Spanned::new(
+            span.clone(),
+            table.clone(),
+        )))
+        .map_err(|error| self.toml_error(&error))?;
+        table.remove("name");
+        table.remove("socket");
+        let options = O::deserialize(Deserializer::from(Spanned::new(span.clone(), table)))
+            .map_err(|error| self.toml_error(&error))?;
+        let (name, socket) = (
+            common.name.get_ref().clone(),
+            common.socket.get_ref().clone(),
+        );
+        Ok((
+            common,
+            GuestTable {
+                name,
+                socket,
+                options,
+                place: Place {
+                    table: span.start,
+                    keys,
+                },
+            },
+        ))
+    }
+
+    /// What is wrong with a guest's option, in this file.
+    pub(super) fn fault(&self, place: &Place, fault: &Fault) -> anyhow::Error {
+        let key = place.keys.iter().find(|(key, _)| key == fault.option);
+        let at = key.map_or(place.table, |(_, at)| *at);
+        self.error(at, &format!("{}: {:#}", fault.option, fault.error))
+    }
+
+    fn toml_error(&self, error: &Error) -> anyhow::Error {
+        self.error(error.span().map_or(0, |span| span.start), error.message())
+    }
+
+    /// `message`, with the file, the line and what stands there: the key.
+    fn error(&self, at: usize, message: &str) -> anyhow::Error {
+        let before = self.text.get(..at).unwrap_or_default();
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = self
+            .text
+            .get(start..)
+            .unwrap_or_default()
+            .lines()
+            .next()
+            .unwrap_or_default();
+        let number = before.matches('\n').count() + 1;
+        anyhow!(
+            "{}:{number}: `{}`: {message}",
+            self.path.display(),
+            line.trim()
+        )
+    }
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A daemon's outside: command line, configuration file, sockets, log, signals.
+//!
+//! After QEMU's "back-end program conventions" (docs/interop/vhost-user): in the foreground, logs
+//! on standard error, a socket by path or by descriptor, a clean end on SIGTERM.
+
+mod config;
+mod options;
+mod socket;
+
+use std::env;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use log::{LevelFilter, info, warn};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sd_notify::NotifyState;
+use serde::de::DeserializeOwned;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use self::config::{File, GuestTable};
+use self::options::Options;
+use self::socket::Socket;
+use crate::{Device, Guest, Watch};
+
+/// How long a guest may take to end before the daemon ends without it: its hardware may hang for
+/// ever.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// File descriptors that a guest may need: its socket and session, its rings' events, its memory,
+/// its device's own.
+const FDS_PER_GUEST: u64 = 64;
+
+/// A daemon: the device that it serves, and how a guest's device is configured.
+pub trait Daemon {
+    /// The device's type, as in `vhost-user-TYPE`.
+    const TYPE: &'static str;
+    /// One line for `--help`.
+    const ABOUT: &'static str;
+    /// The end of `--help`.
+    const EXAMPLES: &'static str;
+    /// One guest's options: the same words on the command line and in the file.
+    type Options: clap::Args + DeserializeOwned;
+    /// The device.
+    type Device: Device;
+
+    /// The device of a guest, its hardware open. Comes before there is any socket.
+    ///
+    /// # Errors
+    /// When an option cannot be had.
+    fn device(options: Self::Options, watch: &Watch) -> Result<Self::Device, Fault>;
+}
+
+/// What is wrong with an option. Said with the option's name, or with its line in the configuration
+/// file.
+#[derive(Debug)]
+pub struct Fault {
+    option: &'static str,
+    error: anyhow::Error,
+}
+
+/// Says which option an error is about.
+pub trait Blame<T> {
+    /// The error is about `option`, by its name in the configuration file.
+    ///
+    /// # Errors
+    /// The error there was.
+    fn blame(self, option: &'static str) -> Result<T, Fault>;
+}
+
+impl<T, E: Into<anyhow::Error>> Blame<T> for Result<T, E> {
+    fn blame(self, option: &'static str) -> Result<T, Fault> {
+        self.map_err(|error| Fault {
+            option,
+            error: error.into(),
+        })
+    }
+}
+
+/// Runs a daemon: the whole of its `main`.
+///
+/// The exit code is 0 after SIGTERM, 1 with a line on standard error when the daemon cannot start,
+/// 2 when the command line is wrong.
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the program's main"
+)]
+pub fn main<D: Daemon>() -> ExitCode {
+    // Whatever else the command line says, and however wrong.
+    if env::args_os().any(|argument| argument == "--print-capabilities") {
+        println!(r#"{{"type": "{}"}}"#, D::TYPE);
+        return ExitCode::SUCCESS;
+    }
+    match run::<D>(options::parse::<D>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vhost-user-{}: {error:#}", D::TYPE);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<()> {
+    start_log(options.verbose);
+    // From here on a signal waits until there is something to end.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    // All devices are there before the first socket is, and all sockets before the first guest is
+    // served.
+    let guests = guests::<D>(options)?;
+    let (guests, sockets): (Vec<_>, Vec<_>) = guests.into_iter().unzip();
+    let (listeners, bound) = socket::open(sockets)?;
+    let (ended, end) = mpsc::channel::<()>();
+    for (guest, listener) in guests.iter().zip(listeners) {
+        info!(
+            "{}: listening on {}",
+            guest.name(),
+            socket::path(&listener).display()
+        );
+        let (guest, ended) = (Arc::clone(guest), ended.clone());
+        // Ends when the guest is stopped, below.
+        thread::Builder::new()
+            .name(guest.name().to_owned())
+            .spawn(move || {
+                guest.serve(&listener);
+                drop(ended);
+            })?;
+    }
+    drop(ended);
+    sd_notify::notify(&[NotifyState::Ready]).context("NOTIFY_SOCKET")?;
+    signals.forever().next();
+    guests.iter().for_each(|guest| guest.stop());
+    // The channel, on which nobody says anything, closes when the last guest has ended.
+    if end.recv_timeout(GRACE) == Err(RecvTimeoutError::Timeout) {
+        warn!("a guest's hardware does not answer: ending without it");
+    }
+    drop(bound);
+    Ok(())
+}
+
+/// Guests with their devices open, and where each will be found.
+type Guests<D> = Vec<(Arc<Guest<D>>, Socket)>;
+
+fn guests<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<Guests<D::Device>> {
+    let Some(path) = options.config else {
+        let socket = match (options.socket_path, options.fd) {
+            (Some(path), _) => Socket::Path(path),
+            (None, Some(fd)) => {
+                Socket::Adopted(socket::adopt(fd).with_context(|| format!("--fd {fd}"))?)
+            }
+            (None, None) => Socket::Inherited,
+        };
+        let watch = Watch::new()?;
+        let device = D::device(options.guest, &watch)
+            .map_err(|fault| fault.error.context(format!("--{}", fault.option)))?;
+        return Ok(vec![(Guest::new(D::TYPE, device, watch)?, socket)]);
+    };
+    let file = File::read(&path)?;
+    let (max, tables) = file.guests::<D::Options>()?;
+    reserve(max)?;
+    let open = |GuestTable {
+                    name,
+                    socket,
+                    options,
+                    place,
+                }| {
+        let watch = Watch::new()?;
+        let device = D::device(options, &watch).map_err(|fault| file.fault(&place, &fault))?;
+        Ok((Guest::new(name, device, watch)?, Socket::Path(socket)))
+    };
+    tables.into_iter().map(open).collect()
+}
+
+/// Sees to it that `guests` can be served at once, before the first is.
+fn reserve(guests: usize) -> anyhow::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let needed = FDS_PER_GUEST.saturating_mul(guests as u64);
+    if limit.current.is_some_and(|current| current < needed) {
+        let raised = Rlimit {
+            current: Some(needed),
+            maximum: limit.maximum,
+        };
+        setrlimit(Resource::Nofile, raised).with_context(|| {
+            format!("max-guests = {guests} needs a limit of {needed} open files (ulimit -n)")
+        })?;
+    }
+    Ok(())
+}
+
+/// Logs to standard error: `RUST_LOG` says what, unless the command line does.
+fn start_log(verbose: u8) {
+    let level = [LevelFilter::Info, LevelFilter::Debug]
+        .get(usize::from(verbose))
+        .copied()
+        .unwrap_or(LevelFilter::Trace);
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(level).format(|line, record| {
+        writeln!(
+            line,
+            "{}: {}",
+            record.level().as_str().to_lowercase(),
+            record.args()
+        )
+    });
+    if verbose == 0 {
+        builder.parse_default_env();
+    }
+    builder.init();
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What a device is to the core: bytes in, bytes out, perhaps later.
+
+use crate::{Events, Reply, Token};
+
+/// What the driver does with a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// The driver asks: each chain is a request, and goes to [`Device::handle`].
+    Requests,
+    /// The driver lends empty buffers, which stay in the ring until the device has something to say
+    /// with [`Events`].
+    Events,
+}
+
+/// A virtio device of one guest.
+///
+/// What can happen to a device arrives one at a time, on the guest's own loop. A method may wait
+/// for hardware that belongs to this guest alone, within a bound; it never waits for another guest,
+/// nor for the driver.
+///
+/// A guest's fault is answered, not raised: [`handle`](Self::handle) returns nothing.
+pub trait Device: Send + 'static {
+    /// The device's queues, in the order of the specification.
+    const QUEUES: &'static [Queue];
+
+    /// Longest request that the device accepts, in bytes.
+    const MAX_REQUEST: usize;
+
+    /// Feature bits of the device type (0 to 23, 50 to 127). The transport adds its own.
+    fn features(&self) -> u64 {
+        0
+    }
+
+    /// The driver accepted `features` (the device's and the transport's). Comes before each start
+    /// of the queues, also when a stopped guest goes on with the same features.
+    fn negotiated(&mut self, _features: u64) {}
+
+    /// The configuration space, as long as it is. Read once for each front end that connects; the
+    /// core cuts and pads what the driver reads.
+    fn config(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// The driver made `request` on `queue`, to be answered with `reply`, now or later.
+    ///
+    /// `request` is all that the driver sent, however it was split. A longer request than
+    /// [`MAX_REQUEST`](Self::MAX_REQUEST) arrives cut after one byte more than that. Bytes that
+    /// cannot be read, or that follow a writable buffer, make the request empty.
+    fn handle(&mut self, queue: u16, request: &[u8], reply: Reply);
+
+    /// The driver made an [event queue](Queue::Events) ready. `events` serves until the next
+    /// [`reset`](Self::reset).
+    fn events(&mut self, _queue: u16, _events: Events) {}
+
+    /// A file descriptor or a timer is ready that the device asked [`Watch`](crate::Watch) to look
+    /// after.
+    fn ready(&mut self, _token: Token) {}
+
+    /// `queue` is about to stop: finish what is being worked on, within a second. What waits for
+    /// the world stays.
+    ///
+    /// The queue may go on where it was (a VM that was paused), or start anew after
+    /// [`reset`](Self::reset).
+    fn stop(&mut self, _queue: u16) {}
+
+    /// The guest was reset, or went away: forget all that it set up, release what it held, in the
+    /// order that is safe for the hardware. Replies that are still held do nothing from now on.
+    fn reset(&mut self);
+}

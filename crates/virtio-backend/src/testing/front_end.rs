@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The front end of vhost-user: what a VMM says to a back end.
+
+use std::fmt;
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+
+use vhost::vhost_user::message::{
+    VhostUserConfigFlags, VhostUserHeaderFlag, VhostUserProtocolFeatures,
+};
+use vhost::vhost_user::{Frontend, VhostUserFrontend};
+use vhost::{VhostBackend, VringConfigData};
+
+use super::memory::user_address;
+use super::{LIMIT, Memory, Ring, feature, protocol};
+
+/// A front end that is connected to a back end.
+///
+/// Every message is acknowledged if REPLY_ACK was negotiated: when a method returns, the back end has done it. An error
+/// is a back end that refused, hung up, or was silent.
+pub struct FrontEnd {
+    frontend: Frontend,
+    socket: UnixStream,
+    backend_channel: Option<UnixStream>,
+}
+
+impl FrontEnd {
+    /// Connects, and negotiates those of `protocol_features` that the back end offers.
+    ///
+    /// # Errors
+    /// When nobody listens at `socket`, or the back end refuses.
+    pub fn connect(socket: &Path, protocol_features: u64) -> io::Result<Self> {
+        let socket = UnixStream::connect(socket)?;
+        // A queue number that no back end has is the back end's to refuse.
+        let frontend = Frontend::from_stream(socket.try_clone()?, u64::MAX);
+        let mut front_end = Self {
+            frontend,
+            socket,
+            backend_channel: None,
+        };
+        if front_end.features()? & feature::PROTOCOL_FEATURES != 0 {
+            front_end.negotiate(protocol_features)?;
+        }
+        front_end.call(|frontend| frontend.set_owner())?;
+        Ok(front_end)
+    }
+
+    fn negotiate(&mut self, protocol_features: u64) -> io::Result<()> {
+        let offered = self.call(VhostUserFrontend::get_protocol_features)?;
+        let accepted = offered.intersection(VhostUserProtocolFeatures::from_bits_retain(
+            protocol_features,
+        ));
+        self.call(|frontend| frontend.set_protocol_features(accepted))?;
+        if accepted.bits() & protocol::REPLY_ACK != 0 {
+            self.frontend.set_hdr_flags(VhostUserHeaderFlag::NEED_REPLY);
+        }
+        if accepted.bits() & protocol::BACKEND_REQ != 0 {
+            let (ours, theirs) = UnixStream::pair()?;
+            self.call(|frontend| frontend.set_backend_request_fd(&theirs))?;
+            self.backend_channel = Some(ours);
+        }
+        Ok(())
+    }
+
+    /// The feature bits that the back end offers. Whatever was said before is done when this returns.
+    ///
+    /// # Errors
+    /// When the session has ended.
+    pub fn features(&self) -> io::Result<u64> {
+        self.call(|frontend| frontend.get_features())
+    }
+
+    /// How many queues the back end has, if MQ was negotiated.
+    ///
+    /// # Errors
+    /// When the session has ended.
+    pub fn queues(&self) -> io::Result<u64> {
+        self.call(VhostUserFrontend::get_queue_num)
+    }
+
+    /// Accepts feature bits. Those of a guest are told to the rings, too: see [`Ring::event_idx`].
+    ///
+    /// # Errors
+    /// When the back end refuses, which ends the session.
+    pub fn set_features(&self, features: u64) -> io::Result<()> {
+        self.call(|frontend| frontend.set_features(features))
+    }
+
+    /// Shares all of `memory` at once, in place of what was shared before.
+    ///
+    /// # Errors
+    /// When the back end refuses, which ends the session.
+    pub fn set_memory(&self, memory: &Memory) -> io::Result<()> {
+        self.call(|frontend| frontend.set_mem_table(&memory.regions()))
+            .map(drop)
+    }
+
+    /// Shares `memory` region by region, besides what was shared before.
+    ///
+    /// # Errors
+    /// When the back end refuses, which ends the session.
+    pub fn add_memory(&self, memory: &Memory) -> io::Result<()> {
+        memory.regions().iter().try_for_each(|region| {
+            self.call(|frontend| frontend.add_mem_region(region))
+                .map(drop)
+        })
+    }
+
+    /// Tells the back end of `ring`, which goes on at index `base`. It is not enabled yet.
+    ///
+    /// # Errors
+    /// When the back end refuses, which ends the session.
+    pub fn set_up(&self, queue: usize, ring: &Ring, base: u16) -> io::Result<()> {
+        let addresses = VringConfigData {
+            queue_max_size: ring.layout.size,
+            queue_size: ring.layout.size,
+            desc_table_addr: user_address(ring.layout.descriptors),
+            avail_ring_addr: user_address(ring.layout.available),
+            used_ring_addr: user_address(ring.layout.used),
+            ..VringConfigData::default()
+        };
+        self.call(|frontend| frontend.set_vring_num(queue, ring.layout.size))?;
+        self.call(|frontend| frontend.set_vring_base(queue, base))?;
+        self.call(|frontend| frontend.set_vring_addr(queue, &addresses))?;
+        self.call(|frontend| frontend.set_vring_kick(queue, &ring.kick))?;
+        self.call(|frontend| frontend.set_vring_call(queue, &ring.call))
+    }
+
+    /// Enables a queue: it runs.
+    ///
+    /// # Errors
+    /// When the back end refuses, which ends the session.
+    pub fn enable(&self, queue: usize) -> io::Result<()> {
+        self.call(|frontend| frontend.set_vring_enable(queue, true))
+    }
+
+    /// Disables a queue. User-Mode Linux and cloud-hypervisor do no more to stop one.
+    ///
+    /// # Errors
+    /// When the back end refuses, which ends the session.
+    pub fn disable(&self, queue: usize) -> io::Result<()> {
+        self.call(|frontend| frontend.set_vring_enable(queue, false))
+    }
+
+    /// Stops a queue (GET_VRING_BASE). Returns the base at which it would go on.
+    ///
+    /// # Errors
+    /// When the back end refuses, which ends the session.
+    pub fn stop(&self, queue: usize) -> io::Result<u16> {
+        let base = self.call(|frontend| frontend.get_vring_base(queue))?;
+        base.try_into().map_err(io::Error::other)
+    }
+
+    /// Resets the device (RESET_DEVICE). Features have to be accepted again.
+    ///
+    /// # Errors
+    /// When the back end refuses, which ends the session.
+    pub fn reset_device(&self) -> io::Result<()> {
+        self.call(VhostUserFrontend::reset_device)
+    }
+
+    /// Reads the configuration space.
+    ///
+    /// # Errors
+    /// When the back end refuses, or answers with another size.
+    pub fn config(&self, offset: u32, size: u32) -> io::Result<Vec<u8>> {
+        let asked = vec![0; size.try_into().map_err(io::Error::other)?];
+        let (_, bytes) = self.call(|frontend| {
+            frontend.get_config(offset, size, VhostUserConfigFlags::empty(), &asked)
+        })?;
+        Ok(bytes)
+    }
+
+    /// Our end of the back end's own channel, if BACKEND_REQ was negotiated.
+    pub fn backend_channel(&self) -> Option<&UnixStream> {
+        self.backend_channel.as_ref()
+    }
+
+    /// Says something to the back end. One that is silent for [`LIMIT`] is hung up on, which vhost reports as an error:
+    /// it waits for ever by itself.
+    fn call<T>(&self, say: impl FnOnce(&mut Frontend) -> vhost::Result<T>) -> io::Result<T> {
+        let (done, silence) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                if silence.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+                    self.socket.shutdown(Shutdown::Both).unwrap();
+                }
+            });
+            let answer = say(&mut self.frontend.clone());
+            drop(done);
+            answer.map_err(io::Error::other)
+        })
+    }
+}
+
+impl fmt::Debug for FrontEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrontEnd")
+            .field("socket", &self.socket)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A virtual machine: a front end, guest memory and rings, in the order of QEMU.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{FrontEnd, Layout, Memory, Ring, feature, protocol};
+
+/// Guest memory as a PC has it, in small: two regions side by side, and one above the hole below 4 GiB.
+const REGIONS: [(u64, usize); 3] = [
+    (0x10_0000, 0x80_0000),
+    (0x90_0000, 0x10_0000),
+    (0x1_0000_0000, 0x10_0000),
+];
+
+/// A virtual machine with one device, whose driver we are.
+#[derive(Debug)]
+pub struct Vm {
+    /// What the VMM says.
+    pub front_end: FrontEnd,
+    /// Guest memory. 1 MiB to 9 MiB is one region, where buffers are allocated; the MiB that follows is another, and so
+    /// is the MiB from 4 GiB on.
+    pub memory: Arc<Memory>,
+    /// The device's queues.
+    pub rings: Vec<Ring>,
+    features: u64,
+}
+
+impl Vm {
+    /// Connects to a back end and starts its device with queues of these `sizes`.
+    ///
+    /// # Errors
+    /// When nobody listens at `socket`, or the back end refuses.
+    pub fn boot(socket: &Path, features: u64, sizes: &[u16]) -> io::Result<Self> {
+        let memory = Memory::new(&REGIONS);
+        let rings = sizes
+            .iter()
+            .map(|&size| Ring::new(&memory, Layout::new(&memory, size)))
+            .collect();
+        let front_end = FrontEnd::connect(socket, protocol::ALL)?;
+        let mut vm = Self {
+            front_end,
+            memory,
+            rings,
+            features,
+        };
+        vm.start(&vec![0; sizes.len()])?;
+        Ok(vm)
+    }
+
+    /// Starts the device as QEMU does at DRIVER_OK, and when a stopped machine goes on: with the queues at `bases`.
+    ///
+    /// # Errors
+    /// When the back end refuses, which ends the session.
+    pub fn start(&mut self, bases: &[u16]) -> io::Result<()> {
+        self.front_end.set_features(self.features)?;
+        self.front_end.set_memory(&self.memory)?;
+        for (queue, (ring, &base)) in self.rings.iter_mut().zip(bases).enumerate() {
+            ring.event_idx = self.features & feature::EVENT_IDX != 0;
+            self.front_end.set_up(queue, ring, base)?;
+            // What was pushed while nobody listened must not be forgotten.
+            ring.kick();
+        }
+        (0..self.rings.len()).try_for_each(|queue| self.front_end.enable(queue))
+    }
+
+    /// Stops the device as QEMU does, for whatever reason. Returns the bases at which the queues would go on.
+    ///
+    /// # Errors
+    /// When the back end refuses, which ends the session.
+    pub fn stop(&mut self) -> io::Result<Vec<u16>> {
+        (0..self.rings.len()).try_for_each(|queue| self.front_end.disable(queue))?;
+        (0..self.rings.len())
+            .map(|queue| self.front_end.stop(queue))
+            .collect()
+    }
+
+    /// Stops the device, and starts it with empty queues: the guest was reset.
+    ///
+    /// # Errors
+    /// When the back end refuses, which ends the session.
+    pub fn reboot(&mut self) -> io::Result<()> {
+        self.stop()?;
+        self.rings.iter_mut().for_each(Ring::reset);
+        self.start(&vec![0; self.rings.len()])
+    }
+}

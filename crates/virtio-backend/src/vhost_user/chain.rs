@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Descriptor chains: from the driver's list of buffers to a request, and from an answer into the
+//! buffers.
+
+use virtio_queue::DescriptorChain;
+use vm_memory::{Address, Bytes, GuestAddress, GuestMemoryMmap};
+
+/// Most descriptors in a chain. The specification's limit is the queue's size (2.7.5.3.1), which
+/// Linux keeps only without an indirect table; a table can claim 65,535.
+const MAX_DESCRIPTORS: usize = 1024;
+
+/// Bytes that go from a device to guest memory at a time: few enough for the first-level cache.
+pub(super) const PIECE: usize = 4096;
+
+/// The writable part of a chain that the device has. Addresses, not memory: that may be replaced
+/// meanwhile.
+#[derive(Default)]
+pub(super) struct Writable(Vec<(GuestAddress, usize)>);
+
+impl Writable {
+    /// Walks `chain`: copies what the driver sent to `request`, at most `limit` + 1 bytes, and
+    /// notes where the answer goes. Returns how many bytes the answer has room for, or `None` if
+    /// the chain does not end well.
+    ///
+    /// What cannot be read, or follows a writable buffer (2.7.4.2), leaves `request` empty.
+    pub(super) fn walk(
+        &mut self,
+        chain: DescriptorChain<&GuestMemoryMmap>,
+        memory: &GuestMemoryMmap,
+        request: &mut Vec<u8>,
+        limit: usize,
+    ) -> Option<usize> {
+        self.0.clear();
+        request.clear();
+        let (mut room, mut readable, mut ended) = (0, true, false);
+        for (count, descriptor) in chain.enumerate() {
+            if count == MAX_DESCRIPTORS {
+                return None;
+            }
+            // The iterator ends in silence at a loop, a bad index or a bad table: then something
+            // was to follow.
+            ended = !descriptor.has_next();
+            let length = descriptor.len() as usize;
+            if length == 0 {
+                continue;
+            }
+            if descriptor.is_write_only() {
+                self.0.push((descriptor.addr(), length));
+                room += length;
+            } else if readable {
+                let start = request.len();
+                request.resize(limit.saturating_add(1).min(start + length), 0);
+                readable = self.0.is_empty()
+                    && request
+                        .get_mut(start..)
+                        .is_some_and(|to| memory.read_slice(to, descriptor.addr()).is_ok());
+            }
+        }
+        if !readable {
+            request.clear();
+        }
+        ended.then_some(room)
+    }
+
+    /// Writes `length` bytes from `source`. Returns how many of them, from the first, are in guest
+    /// memory: the used length promises a prefix (2.7.8.2).
+    ///
+    /// Goes on after a buffer that is not in memory: a status at the end shall reach the driver.
+    pub(super) fn write(
+        &self,
+        memory: &GuestMemoryMmap,
+        length: usize,
+        piece: &mut [u8; PIECE],
+        source: &mut dyn FnMut(&mut [u8]),
+    ) -> usize {
+        let (mut rest, mut prefix, mut whole) = (length, 0, true);
+        for &(start, size) in &self.0 {
+            let mut offset = 0;
+            while let Some(bytes) = piece
+                .get_mut(..rest.min(size - offset).min(PIECE))
+                .filter(|bytes| !bytes.is_empty())
+            {
+                source(bytes);
+                whole &= start
+                    .checked_add(offset as u64)
+                    .is_some_and(|to| memory.write_slice(bytes, to).is_ok());
+                prefix += if whole { bytes.len() } else { 0 };
+                offset += bytes.len();
+                rest -= bytes.len();
+            }
+        }
+        prefix
+    }
+}

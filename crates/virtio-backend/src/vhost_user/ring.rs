@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A ring: what vhost-user-backend knows of a queue, and what it does not.
+//!
+//! vhost-user-backend tells a back end when a ring stops, but not where it starts again, nor that
+//! it was disabled; so this is its ring type, which sees each of these, and keeps the two promises
+//! that depend on them: nothing is written to a stopped ring, and what belongs to a ring's former
+//! life is never written at all.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
+use virtio_bindings::bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
+use virtio_queue::{DescriptorChain, Error, Queue as VirtQueue, QueueOwnedT, QueueT};
+use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
+use vmm_sys_util::event::EventConsumer;
+
+use super::chain::{PIECE, Writable};
+use crate::reply::pieces_of;
+use crate::{Events, Reply, Ring, Urgency, lock};
+
+/// A guest's memory, which the front end may replace at any time.
+pub(super) type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
+
+/// The ring type that vhost-user-backend works with.
+#[derive(Clone)]
+pub(super) struct Vring(Arc<Inner>);
+
+struct Inner {
+    memory: Memory,
+    state: Mutex<State>,
+    /// Locked after `state`, by whoever needs both.
+    vring: VringMutex<Memory>,
+    /// A life of the ring has ended, and the device does not know yet.
+    reset: AtomicBool,
+}
+
+struct State {
+    phase: Phase,
+    /// Tells replies and events of this life from those of former ones.
+    life: u32,
+    /// The device has [`Events`] for this life.
+    introduced: bool,
+    /// The ring's own words are nonsense: it is left alone until the driver sets it up again.
+    broken: bool,
+    /// What the driver did wrong last, for the log.
+    fault: Option<&'static str>,
+    /// The chains, by head.
+    chains: Vec<Chain>,
+    /// Answers that came while nothing may be written, until the ring goes on.
+    parked: Vec<(u16, Vec<u8>)>,
+    /// Events that wait for a buffer.
+    events: VecDeque<Vec<u8>>,
+    /// What an answer passes through.
+    piece: Box<[u8; PIECE]>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Not started in this life.
+    Fresh,
+    /// Started. User-Mode Linux never says that it stops.
+    Started,
+    /// GET_VRING_BASE came, and is not answered yet.
+    Stopping,
+    /// GET_VRING_BASE was answered with this base.
+    Stopped(u16),
+}
+
+/// What is known of a head: where its answer goes, if the device has it.
+#[derive(Default)]
+struct Chain {
+    taken: bool,
+    writable: Writable,
+}
+
+impl Vring {
+    /// Takes the driver's next request into `request`, at most `limit` + 1 bytes of it. `None` when
+    /// there is none, or the ring is not to be served.
+    pub(super) fn next_request(&self, request: &mut Vec<u8>, limit: usize) -> Option<Reply> {
+        let mut ring = self.0.lock();
+        while let Some((head, room)) = ring.take(request, limit) {
+            if let Some(room) = room {
+                let weak: Weak<Inner> = Arc::downgrade(&self.0);
+                return Some(Reply::new(weak, ring.state.life, head, room));
+            }
+            ring.complete(head, 0, &mut |_| {});
+        }
+        None
+    }
+
+    /// Asks the driver for no kicks, while requests are looked for anyway.
+    pub(super) fn quieten(&self) {
+        let mut ring = self.0.lock();
+        if ring.running() && ring.vring.disable_notification().is_err() {
+            ring.state.breaks("used ring outside memory");
+        }
+    }
+
+    /// Asks the driver for kicks again. `true` if requests came meanwhile.
+    pub(super) fn listen(&self) -> bool {
+        self.0.lock().listen()
+    }
+
+    /// Writes what was held back while the ring was stopped, and events that waited for buffers.
+    pub(super) fn go_on(&self) {
+        self.0.lock().go_on();
+    }
+
+    /// What the driver did wrong since this was asked last.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        lock(&self.0.state).fault.take()
+    }
+
+    /// Whether a life of this ring has ended since this was asked last.
+    pub(super) fn was_reset(&self) -> bool {
+        self.0.reset.swap(false, Ordering::AcqRel)
+    }
+
+    /// The device was reset: it has no [`Events`] any more.
+    pub(super) fn forget_events(&self) {
+        lock(&self.0.state).forget_events();
+    }
+
+    /// The device's [`Events`] for this life of the ring, once.
+    pub(super) fn introduce(&self) -> Option<Events> {
+        let mut state = lock(&self.0.state);
+        let weak: Weak<Inner> = Arc::downgrade(&self.0);
+        (!mem::replace(&mut state.introduced, true)).then(|| Events::new(weak, state.life))
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> Locked<'_> {
+        Locked {
+            state: lock(&self.state),
+            vring: self.vring.get_mut(),
+            memory: self.memory.memory(),
+        }
+    }
+}
+
+impl State {
+    /// What the ring says of itself cannot be. It stops alone, until the driver sets it up again.
+    fn breaks(&mut self, fault: &'static str) {
+        self.broken = true;
+        self.fault = Some(fault);
+    }
+
+    /// The driver sets the ring up anew: nothing of before is ever written.
+    fn new_life(&mut self) {
+        self.life = self.life.wrapping_add(1);
+        self.broken = false;
+        self.chains.iter_mut().for_each(|chain| chain.taken = false);
+        self.parked.clear();
+        self.forget_events();
+    }
+
+    fn forget_events(&mut self) {
+        self.introduced = false;
+        self.events.clear();
+    }
+}
+
+/// A ring, and the memory it is in, for as long as nobody else touches it.
+struct Locked<'a> {
+    state: MutexGuard<'a, State>,
+    vring: MutexGuard<'a, VringState<Memory>>,
+    memory: <Memory as GuestAddressSpace>::T,
+}
+
+impl Locked<'_> {
+    /// Whether the driver's buffers may be taken.
+    fn running(&self) -> bool {
+        !self.state.broken && self.vring.get_queue().ready() && self.vring.is_enabled()
+    }
+
+    /// Whether guest memory may be written: while the ring runs, and to finish what was begun
+    /// before it stops.
+    fn writable(&self) -> bool {
+        self.running() || !self.state.broken && self.state.phase == Phase::Stopping
+    }
+
+    /// Takes the next chain: its head, and the room for an answer if the chain is well formed.
+    fn take(&mut self, request: &mut Vec<u8>, limit: usize) -> Option<(u16, Option<usize>)> {
+        if !self.running() {
+            return None;
+        }
+        let state = &mut *self.state;
+        let Ok(chain) = next_chain(self.vring.get_queue_mut(), &self.memory) else {
+            state.breaks("available ring outside memory, or its index jumped");
+            return None;
+        };
+        let chain = chain?;
+        let head = chain.head_index();
+        match state.chains.get_mut(usize::from(head)) {
+            Some(Chain {
+                taken: taken @ false,
+                writable,
+            }) => {
+                *taken = true;
+                let room = writable.walk(chain, &self.memory, request, limit);
+                if room.is_none() {
+                    state.fault = Some("broken descriptor chain");
+                }
+                Some((head, room))
+            }
+            _ => {
+                state.breaks("head out of range, or in use");
+                None
+            }
+        }
+    }
+
+    /// Answers the chain at `head`, and returns it to the driver.
+    fn complete(&mut self, head: u16, length: usize, source: &mut dyn FnMut(&mut [u8])) {
+        let state = &mut *self.state;
+        let Some(chain) = state.chains.get_mut(usize::from(head)) else {
+            return;
+        };
+        chain.taken = false;
+        let written = chain
+            .writable
+            .write(&self.memory, length, &mut state.piece, source);
+        let written = u32::try_from(written).unwrap_or(u32::MAX);
+        let queue = self.vring.get_queue_mut();
+        if queue.add_used(&*self.memory, head, written).is_err() {
+            state.breaks("used ring outside memory");
+        } else if wants_interrupt(queue, &self.memory) {
+            if let Err(error) = self.vring.signal_used_queue() {
+                log::debug!("interrupt: {error}");
+            }
+        }
+    }
+
+    fn listen(&mut self) -> bool {
+        if !self.running() {
+            return false;
+        }
+        self.vring.enable_notification().unwrap_or_else(|_| {
+            self.state.breaks("used ring outside memory");
+            false
+        })
+    }
+
+    fn go_on(&mut self) {
+        if !self.writable() {
+            return;
+        }
+        for (head, bytes) in mem::take(&mut self.state.parked) {
+            self.complete(head, bytes.len(), &mut pieces_of(&bytes));
+        }
+        while !self.state.events.is_empty() {
+            match self.take(&mut Vec::new(), 0) {
+                Some((head, None)) => self.complete(head, 0, &mut |_| {}),
+                Some((head, Some(room))) => {
+                    let event = self.state.events.pop_front().unwrap_or_default();
+                    self.complete(head, event.len().min(room), &mut pieces_of(&event));
+                }
+                None if self.listen() => {}
+                None => break,
+            }
+        }
+    }
+}
+
+/// The next chain that the driver made available. An error is a ring that cannot be read, or whose
+/// index cannot be right.
+fn next_chain<'m>(
+    queue: &mut VirtQueue,
+    memory: &'m GuestMemoryMmap,
+) -> Result<Option<DescriptorChain<&'m GuestMemoryMmap>>, Error> {
+    let pending = queue.avail_idx(memory, Ordering::Acquire)?.0 != queue.next_avail();
+    let chain = queue.iter(memory)?.next();
+    if pending && chain.is_none() {
+        return Err(Error::InvalidAvailRingIndex);
+    }
+    Ok(chain)
+}
+
+/// Whether the driver wants to be interrupted for what was returned to it since this was asked last
+/// (2.7.7.2).
+fn wants_interrupt(queue: &mut VirtQueue, memory: &GuestMemoryMmap) -> bool {
+    if queue.event_idx_enabled() {
+        return queue.needs_notification(memory).unwrap_or(false);
+    }
+    // virtio-queue leaves the flag to us. The used index must be visible before the flag is read.
+    fence(Ordering::SeqCst);
+    let flags = memory
+        .load(GuestAddress(queue.avail_ring()), Ordering::Relaxed)
+        .map(u16::from_le);
+    flags.is_ok_and(|flags| u32::from(flags) & VRING_AVAIL_F_NO_INTERRUPT == 0)
+}
+
+impl Ring for Inner {
+    fn answer(&self, life: u32, head: u16, length: usize, source: &mut dyn FnMut(&mut [u8])) {
+        let mut ring = self.lock();
+        if ring.state.life != life || ring.state.broken {
+            return;
+        }
+        if ring.writable() {
+            ring.complete(head, length, source);
+        } else {
+            let mut bytes = vec![0; length];
+            source(&mut bytes);
+            ring.state.parked.push((head, bytes));
+        }
+    }
+
+    fn emit(&self, life: u32, message: &[u8], urgency: Urgency) -> bool {
+        let mut ring = self.lock();
+        let full = ring.state.events.len() >= usize::from(ring.vring.get_queue().size());
+        if ring.state.life != life || ring.state.broken || full {
+            return false;
+        }
+        ring.state.events.push_back(message.to_vec());
+        ring.go_on();
+        // Events wait in order: if one does, this one does.
+        urgency == Urgency::Keep || ring.state.events.pop_back().is_none()
+    }
+}
+
+impl<'a> VringStateGuard<'a, Memory> for Vring {
+    type G = MutexGuard<'a, VringState<Memory>>;
+}
+
+impl<'a> VringStateMutGuard<'a, Memory> for Vring {
+    type G = MutexGuard<'a, VringState<Memory>>;
+}
+
+impl VringT<Memory> for Vring {
+    fn new(memory: Memory, max_queue_size: u16) -> Result<Self, Error> {
+        let state = State {
+            phase: Phase::Fresh,
+            life: 0,
+            introduced: false,
+            broken: false,
+            fault: None,
+            chains: Vec::new(),
+            parked: Vec::new(),
+            events: VecDeque::new(),
+            piece: Box::new([0; PIECE]),
+        };
+        let vring = VringMutex::new(memory.clone(), max_queue_size)?;
+        Ok(Self(Arc::new(Inner {
+            memory,
+            state: Mutex::new(state),
+            vring,
+            reset: AtomicBool::new(false),
+        })))
+    }
+
+    /// SET_VRING_BASE, the only sign of a guest's reset that most front ends give: a guest that was
+    /// merely stopped goes on where it was.
+    fn set_queue_next_avail(&self, base: u16) {
+        let mut state = lock(&self.0.state);
+        match state.phase {
+            Phase::Fresh => {}
+            Phase::Stopped(stopped) if stopped == base => {}
+            Phase::Started | Phase::Stopping | Phase::Stopped(_) => {
+                state.new_life();
+                self.0.reset.store(true, Ordering::Release);
+            }
+        }
+        self.0.vring.set_queue_next_avail(base);
+    }
+
+    /// A ring becomes ready with its kick, and unready when GET_VRING_BASE arrives.
+    fn set_queue_ready(&self, ready: bool) {
+        let mut ring = self.0.lock();
+        ring.vring.get_queue_mut().set_ready(ready);
+        ring.state.phase = if ready {
+            Phase::Started
+        } else {
+            Phase::Stopping
+        };
+        if !ready {
+            ring.go_on();
+        }
+    }
+
+    /// Asked for GET_VRING_BASE alone, when what was begun is finished: from now on nothing is
+    /// written.
+    fn queue_next_avail(&self) -> u16 {
+        let mut state = lock(&self.0.state);
+        let base = self.0.vring.queue_next_avail();
+        state.phase = Phase::Stopped(base);
+        state.broken = false;
+        base
+    }
+
+    fn set_enabled(&self, enabled: bool) {
+        // Under the lock: when a ring is disabled, nobody is still writing.
+        let _state = lock(&self.0.state);
+        self.0.vring.set_enabled(enabled);
+    }
+
+    /// Addresses that cannot be right are the guest's fault: they break the ring, not the session.
+    fn set_queue_info(
+        &self,
+        desc_table: u64,
+        avail_ring: u64,
+        used_ring: u64,
+    ) -> Result<(), Error> {
+        let mut state = lock(&self.0.state);
+        if self
+            .0
+            .vring
+            .set_queue_info(desc_table, avail_ring, used_ring)
+            .is_err()
+        {
+            state.breaks("misaligned ring");
+        }
+        Ok(())
+    }
+
+    fn queue_used_idx(&self) -> Result<u16, Error> {
+        let mut state = lock(&self.0.state);
+        Ok(self.0.vring.queue_used_idx().unwrap_or_else(|_| {
+            state.breaks("used ring outside memory");
+            0
+        }))
+    }
+
+    /// A kick that another event has read already is not worth the worker's life, which an error
+    /// would end.
+    fn read_kick(&self) -> io::Result<bool> {
+        let kick = self
+            .0
+            .vring
+            .get_ref()
+            .get_kick()
+            .as_ref()
+            .map(EventConsumer::consume);
+        if kick
+            .is_some_and(|kick| kick.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock))
+        {
+            // The other end is gone, which epoll would report for ever.
+            self.0.vring.set_kick(None);
+        }
+        Ok(self.0.vring.get_ref().is_enabled())
+    }
+
+    fn get_ref(&self) -> MutexGuard<'_, VringState<Memory>> {
+        self.0.vring.get_ref()
+    }
+
+    fn get_mut(&self) -> MutexGuard<'_, VringState<Memory>> {
+        self.0.vring.get_mut()
+    }
+
+    fn add_used(&self, desc_index: u16, len: u32) -> Result<(), Error> {
+        self.0.vring.add_used(desc_index, len)
+    }
+
+    fn signal_used_queue(&self) -> io::Result<()> {
+        self.0.vring.signal_used_queue()
+    }
+
+    fn enable_notification(&self) -> Result<bool, Error> {
+        self.0.vring.enable_notification()
+    }
+
+    fn disable_notification(&self) -> Result<(), Error> {
+        self.0.vring.disable_notification()
+    }
+
+    fn needs_notification(&self) -> Result<bool, Error> {
+        self.0.vring.needs_notification()
+    }
+
+    fn set_queue_next_used(&self, idx: u16) {
+        self.0.vring.set_queue_next_used(idx);
+    }
+
+    fn set_queue_size(&self, num: u16) {
+        let mut ring = self.0.lock();
+        ring.vring.get_queue_mut().set_size(num);
+        let size = ring.vring.get_queue().size();
+        ring.state.chains.resize_with(size.into(), Chain::default);
+    }
+
+    fn set_queue_event_idx(&self, enabled: bool) {
+        self.0.vring.set_queue_event_idx(enabled);
+    }
+
+    fn set_kick(&self, file: Option<File>) {
+        self.0.vring.set_kick(file);
+    }
+
+    fn set_call(&self, file: Option<File>) {
+        self.0.vring.set_call(file);
+    }
+
+    fn set_err(&self, file: Option<File>) {
+        self.0.vring.set_err(file);
+    }
+}

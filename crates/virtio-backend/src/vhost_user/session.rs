@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! One front end's connection: what vhost-user-backend asks, answered by the guest's device.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use log::{debug, info};
+use rustix::event::{EventfdFlags, eventfd};
+use vhost::vhost_user::Backend;
+use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
+use vhost_user_backend::{VhostUserBackend, VringEpollHandler};
+use virtio_bindings::bindings::virtio_config::VIRTIO_F_VERSION_1;
+use virtio_bindings::bindings::virtio_ring::{
+    VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
+};
+use vmm_sys_util::epoll::EventSet;
+
+use super::ring::{Memory, Vring};
+use super::{Guest, State, raise};
+use crate::{Device, Queue, lock};
+
+/// QEMU's virtio-mmio lets the guest choose this many entries.
+const MAX_QUEUE_SIZE: usize = 1024;
+
+/// The connection of one front end.
+///
+/// What happens to the device happens on the connection's worker, but for `stop`, and the reset of
+/// RESET_DEVICE, which the thread that reads the socket sees through. The rest of what that thread
+/// hears it notes, and the worker catches up before it does anything else.
+pub(super) struct Session<D> {
+    guest: Arc<Guest<D>>,
+    config: Vec<u8>,
+    features: u64,
+    /// The features that the driver accepted, and whether the device is still to hear of them.
+    accepted: AtomicU64,
+    negotiated: AtomicBool,
+    /// A ring was stopped, and none went on since.
+    stopped: AtomicBool,
+    /// Kept open: User-Mode Linux takes its end for the end of the device.
+    channel: Mutex<Option<Backend>>,
+    /// Readable when the session is over. vhost-user-backend has an event of its own for that, and
+    /// leaks it.
+    over: OwnedFd,
+}
+
+impl<D: Device> Session<D> {
+    pub(super) fn new(guest: Arc<Guest<D>>) -> io::Result<Self> {
+        let ring_features = 1 << VIRTIO_F_VERSION_1
+            | 1 << VIRTIO_RING_F_INDIRECT_DESC
+            | 1 << VIRTIO_RING_F_EVENT_IDX;
+        let (config, features) = {
+            let device = &lock(&guest.state).device;
+            (
+                device.config(),
+                device.features()
+                    | ring_features
+                    | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits(),
+            )
+        };
+        Ok(Self {
+            guest,
+            config,
+            features,
+            accepted: AtomicU64::new(0),
+            negotiated: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            channel: Mutex::new(None),
+            over: eventfd(0, EventfdFlags::CLOEXEC)?,
+        })
+    }
+
+    /// Has `worker` wait also for what the device watches, and for the end of the session.
+    pub(super) fn attach(&self, worker: &VringEpollHandler<Arc<Self>>) -> io::Result<()> {
+        // One number more than there are queues is vhost-user-backend's own.
+        let watch = self.guest.watch.as_fd().as_raw_fd();
+        worker.register_listener(watch, EventSet::IN, D::QUEUES.len() as u64 + 1)?;
+        worker.register_listener(
+            self.over.as_raw_fd(),
+            EventSet::IN,
+            D::QUEUES.len() as u64 + 2,
+        )
+    }
+
+    /// Ends the worker. Without this, dropping the daemon would wait for it for ever.
+    pub(super) fn end(&self) {
+        raise(&self.over);
+    }
+
+    /// Tells the device what the front end did since the last event.
+    fn catch_up(&self, device: &mut D, vrings: &[Vring]) {
+        let name = &self.guest.name;
+        // Each ring is to forget, so no short cut.
+        let reset = vrings
+            .iter()
+            .fold(false, |reset, vring| reset | vring.was_reset());
+        if reset {
+            info!("{name}: reset");
+            device.reset();
+            vrings.iter().for_each(Vring::forget_events);
+        }
+        if self.stopped.swap(false, Ordering::AcqRel) && !reset {
+            info!("{name}: resumed");
+        }
+        // The features of a new life arrive before the base that tells of it: they are told again.
+        if self.negotiated.swap(false, Ordering::AcqRel) || reset {
+            device.negotiated(self.accepted.load(Ordering::Acquire));
+        }
+    }
+
+    /// Hands to the device all that the driver put into a ring.
+    fn serve(&self, queue: u16, vring: &Vring, device: &mut D, request: &mut Vec<u8>) {
+        vring.go_on();
+        match D::QUEUES.get(usize::from(queue)) {
+            Some(Queue::Requests) => loop {
+                vring.quieten();
+                while let Some(reply) = vring.next_request(request, D::MAX_REQUEST) {
+                    device.handle(queue, request, reply);
+                }
+                if !vring.listen() {
+                    break;
+                }
+            },
+            Some(Queue::Events) => {
+                if let Some(events) = vring.introduce() {
+                    device.events(queue, events);
+                }
+            }
+            None => {}
+        }
+        if let Some(fault) = vring.fault() {
+            debug!("{}: queue {queue}: {fault}", self.guest.name);
+        }
+    }
+}
+
+impl<D: Device> VhostUserBackend for Session<D> {
+    type Bitmap = ();
+    type Vring = Vring;
+
+    fn num_queues(&self) -> usize {
+        D::QUEUES.len()
+    }
+
+    fn max_queue_size(&self) -> usize {
+        MAX_QUEUE_SIZE
+    }
+
+    fn features(&self) -> u64 {
+        self.features
+    }
+
+    fn acked_features(&self, features: u64) {
+        self.accepted.store(features, Ordering::Release);
+        self.negotiated.store(true, Ordering::Release);
+    }
+
+    fn protocol_features(&self) -> VhostUserProtocolFeatures {
+        let mut features = VhostUserProtocolFeatures::MQ
+            | VhostUserProtocolFeatures::REPLY_ACK
+            | VhostUserProtocolFeatures::BACKEND_REQ
+            | VhostUserProtocolFeatures::RESET_DEVICE
+            | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS;
+        features.set(VhostUserProtocolFeatures::CONFIG, !self.config.is_empty());
+        features
+    }
+
+    fn reset_device(&self) {
+        lock(&self.guest.state).device.reset();
+    }
+
+    fn set_event_idx(&self, _enabled: bool) {}
+
+    /// Any part of the configuration space: front ends abort a VM over an error.
+    fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
+        let mut bytes: Vec<u8> = self
+            .config
+            .iter()
+            .skip(offset as usize)
+            .take(size as usize)
+            .copied()
+            .collect();
+        bytes.resize(size as usize, 0);
+        bytes
+    }
+
+    /// A replaced memory is seen by whoever looks next: nothing here keeps a pointer into it.
+    fn update_memory(&self, _memory: Memory) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_backend_req_fd(&self, channel: Backend) {
+        *lock(&self.channel) = Some(channel);
+    }
+
+    /// The ring takes nothing more. Waits for the request that the worker is in, then lets the
+    /// device finish.
+    fn stop_vring(&self, queue: u32) -> io::Result<()> {
+        let mut state = lock(&self.guest.state);
+        if let Ok(queue) = u16::try_from(queue) {
+            state.device.stop(queue);
+        }
+        self.stopped.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn handle_event(
+        &self,
+        event: u16,
+        _events: EventSet,
+        vrings: &[Vring],
+        _thread: usize,
+    ) -> io::Result<()> {
+        let mut state = lock(&self.guest.state);
+        let State { device, request } = &mut *state;
+        self.catch_up(device, vrings);
+        match vrings.get(usize::from(event)) {
+            Some(vring) => self.serve(event, vring, device, request),
+            None if usize::from(event) == vrings.len() + 1 => {
+                self.guest.watch.poll(|token| device.ready(token));
+            }
+            // The one way to end the worker.
+            None => return Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+        Ok(())
+    }
+}
