@@ -51,11 +51,11 @@ pub trait Daemon {
     /// The device.
     type Device: Device;
 
-    /// The device of a guest, its hardware open. Comes before there is any socket.
+    /// The device of the guest that the log calls `guest`, its hardware open. Comes before there is any socket.
     ///
     /// # Errors
     /// When an option cannot be had.
-    fn device(options: Self::Options, watch: &Watch) -> Result<Self::Device, Fault>;
+    fn device(guest: &str, options: Self::Options, watch: &Watch) -> Result<Self::Device, Fault>;
 }
 
 /// What is wrong with an option. Said with the option's name, or with its line in the configuration
@@ -158,7 +158,7 @@ fn guests<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<Guests<D::D
             (None, None) => Socket::Inherited,
         };
         let watch = Watch::new()?;
-        let device = D::device(options.guest, &watch)
+        let device = D::device(D::TYPE, options.guest, &watch)
             .map_err(|fault| fault.error.context(format!("--{}", fault.option)))?;
         return Ok(vec![(Guest::new(D::TYPE, device, watch)?, socket)]);
     };
@@ -172,7 +172,8 @@ fn guests<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<Guests<D::D
                     place,
                 }| {
         let watch = Watch::new()?;
-        let device = D::device(options, &watch).map_err(|fault| file.fault(&place, &fault))?;
+        let device =
+            D::device(&name, options, &watch).map_err(|fault| file.fault(&place, &fault))?;
         Ok((Guest::new(name, device, watch)?, Socket::Path(socket)))
     };
     tables.into_iter().map(open).collect()

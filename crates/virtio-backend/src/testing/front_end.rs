@@ -7,8 +7,10 @@ use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use vhost::vhost_user::message::{
     VhostUserConfigFlags, VhostUserHeaderFlag, VhostUserProtocolFeatures,
@@ -18,6 +20,7 @@ use vhost::{VhostBackend, VringConfigData};
 
 use super::memory::user_address;
 use super::{LIMIT, Memory, Ring, feature, protocol};
+use crate::lock;
 
 /// A front end that is connected to a back end.
 ///
@@ -25,7 +28,7 @@ use super::{LIMIT, Memory, Ring, feature, protocol};
 /// is a back end that refused, hung up, or was silent.
 pub struct FrontEnd {
     frontend: Frontend,
-    socket: UnixStream,
+    patience: Patience,
     backend_channel: Option<UnixStream>,
 }
 
@@ -40,7 +43,7 @@ impl FrontEnd {
         let frontend = Frontend::from_stream(socket.try_clone()?, u64::MAX);
         let mut front_end = Self {
             frontend,
-            socket,
+            patience: Patience::new(socket)?,
             backend_channel: None,
         };
         if front_end.features()? & feature::PROTOCOL_FEATURES != 0 {
@@ -181,27 +184,60 @@ impl FrontEnd {
         self.backend_channel.as_ref()
     }
 
-    /// Says something to the back end. One that is silent for [`LIMIT`] is hung up on, which vhost reports as an error:
-    /// it waits for ever by itself.
     fn call<T>(&self, say: impl FnOnce(&mut Frontend) -> vhost::Result<T>) -> io::Result<T> {
-        let (done, silence) = mpsc::channel::<()>();
-        thread::scope(|scope| {
-            scope.spawn(move || {
-                if silence.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
-                    self.socket.shutdown(Shutdown::Both).unwrap();
-                }
-            });
-            let answer = say(&mut self.frontend.clone());
-            drop(done);
-            answer.map_err(io::Error::other)
-        })
+        *lock(&self.patience.asked) = Some(Instant::now());
+        let answer = say(&mut self.frontend.clone());
+        *lock(&self.patience.asked) = None;
+        answer.map_err(io::Error::other)
     }
 }
 
 impl fmt::Debug for FrontEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FrontEnd")
-            .field("socket", &self.socket)
-            .finish_non_exhaustive()
+        f.debug_struct("FrontEnd").finish_non_exhaustive()
+    }
+}
+
+/// Hangs up on a back end that is silent for [`LIMIT`], for which vhost would wait for ever.
+struct Patience {
+    /// When the back end was asked what it has not answered yet.
+    asked: Arc<Mutex<Option<Instant>>>,
+    /// Ends the thread when dropped.
+    over: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Patience {
+    fn new(socket: UnixStream) -> io::Result<Self> {
+        let (over, goes_on) = mpsc::channel();
+        let asked = Arc::default();
+        let watched = Arc::clone(&asked);
+        let watch = move || hang_up(&socket, &watched, &goes_on);
+        let thread = thread::Builder::new()
+            .name("patience".into())
+            .spawn(watch)?;
+        Ok(Self {
+            asked,
+            over: Some(over),
+            thread: Some(thread),
+        })
+    }
+}
+
+fn hang_up(socket: &UnixStream, asked: &Mutex<Option<Instant>>, goes_on: &Receiver<()>) {
+    while goes_on.recv_timeout(LIMIT / 10) == Err(RecvTimeoutError::Timeout) {
+        if lock(asked).is_some_and(|asked| asked.elapsed() > LIMIT) {
+            // Fails when the back end was faster.
+            drop(socket.shutdown(Shutdown::Both));
+        }
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        drop(self.over.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
     }
 }

@@ -112,6 +112,11 @@ impl Memory {
         drop(in_memory);
     }
 
+    /// The memory itself, for a device in this process.
+    pub(crate) fn map(&self) -> &GuestMemoryMmap {
+        &self.map
+    }
+
     /// The regions as a front end announces them.
     pub(super) fn regions(&self) -> Vec<VhostUserMemoryRegionInfo> {
         let announced = self.map.iter().map(|region| VhostUserMemoryRegionInfo {

@@ -34,6 +34,8 @@ pub use ring::{Layout, Ring, Used};
 pub use server::Server;
 pub use vm::Vm;
 
+pub use crate::vhost_user::Direct;
+
 /// How long to wait for what must happen.
 pub const LIMIT: Duration = Duration::from_secs(5);
 

@@ -249,18 +249,20 @@ impl Ring {
     /// Waits until the device interrupts. `false` if it has not by `end`.
     pub fn wait_call(&mut self, end: Instant) -> bool {
         let before = self.calls;
-        while self.calls() == before {
+        loop {
             let rest = end.saturating_duration_since(Instant::now()).as_millis();
             if rest == 0 {
                 return false;
             }
-            // A signal may interrupt this, so that it is the eventfd that counts and not the answer.
+            // A signal may interrupt this: it is the eventfd that counts, not the answer.
             let waited = self
                 .called
                 .wait(rest.try_into().unwrap(), &mut [EpollEvent::default()]);
             drop(waited);
+            if self.calls() > before {
+                return true;
+            }
         }
-        true
     }
 
     /// How many interrupts there were since the ring was made.

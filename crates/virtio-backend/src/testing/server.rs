@@ -6,9 +6,11 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::LIMIT;
 use crate::{Device, Guest, Watch};
 
 /// One guest's device behind a socket, as a daemon serves it. Stops when dropped.
@@ -29,10 +31,11 @@ impl<D: Device> Server<D> {
         let serving = guest.clone();
         let thread = thread::Builder::new()
             .name("server".into())
-            .spawn(move || serving.serve(&listener));
+            .spawn(move || serving.serve(&listener))
+            .unwrap();
         Self {
             guest,
-            thread: Some(thread.unwrap()),
+            thread: Some(thread),
             directory,
         }
     }
@@ -50,11 +53,15 @@ fn socket(directory: &TempDir) -> PathBuf {
 impl<D: Device> Drop for Server<D> {
     fn drop(&mut self) {
         self.guest.stop();
-        if let Some(thread) = self.thread.take() {
-            // A panic of the server is the test's, unless that has one already.
-            if let (Err(panic), false) = (thread.join(), thread::panicking()) {
-                std::panic::resume_unwind(panic);
-            }
+        let (start, thread) = (Instant::now(), self.thread.take().unwrap());
+        // There is no join with a limit.
+        while !thread.is_finished() && start.elapsed() < LIMIT {
+            thread::sleep(Duration::from_millis(1));
+        }
+        // A test that has failed already may have left the server in any state.
+        if !thread::panicking() {
+            assert!(thread.is_finished(), "the server does not stop");
+            thread.join().unwrap();
         }
     }
 }

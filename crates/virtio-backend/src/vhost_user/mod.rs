@@ -5,6 +5,8 @@
 //! All that the core knows of vhost, virtio-queue and vm-memory is in this folder.
 
 mod chain;
+#[cfg(feature = "testing")]
+mod direct;
 mod ring;
 mod session;
 
@@ -19,6 +21,8 @@ use vhost::vhost_user::{Error as VhostUserError, Listener};
 use vhost_user_backend::{Error, ShutdownHandle, VhostUserDaemon};
 use vm_memory::GuestMemoryMmap;
 
+#[cfg(feature = "testing")]
+pub use self::direct::Direct;
 use self::ring::Memory;
 use self::session::Session;
 use crate::{Device, Watch, lock};
@@ -128,7 +132,9 @@ impl<D: Device> Guest<D> {
             VhostUserDaemon::new(self.name.clone(), Arc::clone(&session), memory).map_err(other)?;
         let served = self.converse(&mut daemon, &session, listener);
         session.end();
+        // The rings go with these two. Only then is the device told, so that it speaks to nobody.
         drop(daemon);
+        drop(session);
         lock(&self.state).device.reset();
         served
     }

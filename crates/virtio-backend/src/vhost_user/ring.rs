@@ -122,9 +122,9 @@ impl Vring {
         self.0.reset.swap(false, Ordering::AcqRel)
     }
 
-    /// The device was reset: it has no [`Events`] any more.
-    pub(super) fn forget_events(&self) {
-        lock(&self.0.state).forget_events();
+    /// The device was reset: what it holds of this ring is of a former life.
+    pub(super) fn forget(&self) {
+        lock(&self.0.state).new_life();
     }
 
     /// The device's [`Events`] for this life of the ring, once.
@@ -152,16 +152,12 @@ impl State {
         self.fault = Some(fault);
     }
 
-    /// The driver sets the ring up anew: nothing of before is ever written.
+    /// The driver sets the ring up anew, or the device: nothing of before is ever written.
     fn new_life(&mut self) {
         self.life = self.life.wrapping_add(1);
         self.broken = false;
         self.chains.iter_mut().for_each(|chain| chain.taken = false);
         self.parked.clear();
-        self.forget_events();
-    }
-
-    fn forget_events(&mut self) {
         self.introduced = false;
         self.events.clear();
     }
@@ -400,25 +396,7 @@ impl VringT<Memory> for Vring {
         self.0.vring.set_enabled(enabled);
     }
 
-    /// Addresses that cannot be right are the guest's fault: they break the ring, not the session.
-    fn set_queue_info(
-        &self,
-        desc_table: u64,
-        avail_ring: u64,
-        used_ring: u64,
-    ) -> Result<(), Error> {
-        let mut state = lock(&self.0.state);
-        if self
-            .0
-            .vring
-            .set_queue_info(desc_table, avail_ring, used_ring)
-            .is_err()
-        {
-            state.breaks("misaligned ring");
-        }
-        Ok(())
-    }
-
+    /// A used ring outside memory is the guest's fault: it breaks the ring, not the session.
     fn queue_used_idx(&self) -> Result<u16, Error> {
         let mut state = lock(&self.0.state);
         Ok(self.0.vring.queue_used_idx().unwrap_or_else(|_| {
@@ -472,6 +450,17 @@ impl VringT<Memory> for Vring {
 
     fn needs_notification(&self) -> Result<bool, Error> {
         self.0.vring.needs_notification()
+    }
+
+    fn set_queue_info(
+        &self,
+        desc_table: u64,
+        avail_ring: u64,
+        used_ring: u64,
+    ) -> Result<(), Error> {
+        self.0
+            .vring
+            .set_queue_info(desc_table, avail_ring, used_ring)
     }
 
     fn set_queue_next_used(&self, idx: u16) {

@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use log::{debug, info};
 use rustix::event::{EventfdFlags, eventfd};
@@ -23,7 +23,7 @@ use super::{Guest, State, raise};
 use crate::{Device, Queue, lock};
 
 /// QEMU's virtio-mmio lets the guest choose this many entries.
-const MAX_QUEUE_SIZE: usize = 1024;
+pub(super) const MAX_QUEUE_SIZE: u16 = 1024;
 
 /// The connection of one front end.
 ///
@@ -39,6 +39,8 @@ pub(super) struct Session<D> {
     negotiated: AtomicBool,
     /// A ring was stopped, and none went on since.
     stopped: AtomicBool,
+    /// The rings, which vhost-user-backend shows with each event, but not for RESET_DEVICE.
+    vrings: OnceLock<Vec<Vring>>,
     /// Kept open: User-Mode Linux takes its end for the end of the device.
     channel: Mutex<Option<Backend>>,
     /// Readable when the session is over. vhost-user-backend has an event of its own for that, and
@@ -67,6 +69,7 @@ impl<D: Device> Session<D> {
             accepted: AtomicU64::new(0),
             negotiated: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
+            vrings: OnceLock::new(),
             channel: Mutex::new(None),
             over: eventfd(0, EventfdFlags::CLOEXEC)?,
         })
@@ -91,18 +94,20 @@ impl<D: Device> Session<D> {
 
     /// Tells the device what the front end did since the last event.
     fn catch_up(&self, device: &mut D, vrings: &[Vring]) {
-        let name = &self.guest.name;
         // Each ring is to forget, so no short cut.
         let reset = vrings
             .iter()
             .fold(false, |reset, vring| reset | vring.was_reset());
         if reset {
-            info!("{name}: reset");
+            info!("{}: reset", self.guest.name);
             device.reset();
-            vrings.iter().for_each(Vring::forget_events);
-        }
-        if self.stopped.swap(false, Ordering::AcqRel) && !reset {
-            info!("{name}: resumed");
+            for (vring, queue) in vrings.iter().zip(D::QUEUES) {
+                // One on which nothing was said yet looks as if it went on.
+                if *queue == Queue::Events {
+                    vring.forget();
+                }
+            }
+            self.stopped.store(false, Ordering::Release);
         }
         // The features of a new life arrive before the base that tells of it: they are told again.
         if self.negotiated.swap(false, Ordering::AcqRel) || reset {
@@ -112,6 +117,9 @@ impl<D: Device> Session<D> {
 
     /// Hands to the device all that the driver put into a ring.
     fn serve(&self, queue: u16, vring: &Vring, device: &mut D, request: &mut Vec<u8>) {
+        if self.stopped.swap(false, Ordering::AcqRel) {
+            info!("{}: resumed", self.guest.name);
+        }
         vring.go_on();
         match D::QUEUES.get(usize::from(queue)) {
             Some(Queue::Requests) => loop {
@@ -145,7 +153,7 @@ impl<D: Device> VhostUserBackend for Session<D> {
     }
 
     fn max_queue_size(&self) -> usize {
-        MAX_QUEUE_SIZE
+        MAX_QUEUE_SIZE.into()
     }
 
     fn features(&self) -> u64 {
@@ -168,7 +176,13 @@ impl<D: Device> VhostUserBackend for Session<D> {
     }
 
     fn reset_device(&self) {
-        lock(&self.guest.state).device.reset();
+        let mut state = lock(&self.guest.state);
+        self.vrings
+            .get()
+            .into_iter()
+            .flatten()
+            .for_each(Vring::forget);
+        state.device.reset();
     }
 
     fn set_event_idx(&self, _enabled: bool) {}
@@ -213,6 +227,7 @@ impl<D: Device> VhostUserBackend for Session<D> {
         vrings: &[Vring],
         _thread: usize,
     ) -> io::Result<()> {
+        self.vrings.get_or_init(|| vrings.to_vec());
         let mut state = lock(&self.guest.state);
         let State { device, request } = &mut *state;
         self.catch_up(device, vrings);
