@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A back end as a process: started, watched through its log, stopped.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+
+use crate::process::{NoLine, Process};
+
+/// How long a daemon may take to say what we wait for. It answers in milliseconds unless something
+/// is wrong.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running daemon. It is killed when dropped; [`stop`](Self::stop) asks it to end.
+#[derive(Debug)]
+pub struct Daemon {
+    process: Process,
+    socket: PathBuf,
+    log: String,
+}
+
+impl Daemon {
+    /// Starts `binary` on `socket` and returns when it listens.
+    pub fn start(binary: &Path, args: &[String], socket: &Path) -> Result<Self> {
+        let mut all = vec![OsString::from("--socket-path"), socket.into()];
+        all.extend(args.iter().map(OsString::from));
+        let mut daemon = Self {
+            process: Process::start(binary, &all)?,
+            socket: socket.to_owned(),
+            log: String::new(),
+        };
+        daemon.wait_for("listening on")?;
+        Ok(daemon)
+    }
+
+    /// Where front ends find it.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Everything that it has said and somebody has waited for.
+    #[must_use]
+    pub fn log(&self) -> &str {
+        &self.log
+    }
+
+    /// Returns at the next line of the log that contains `text`.
+    pub fn wait_for(&mut self, text: &str) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.next_line(deadline) {
+                Ok(line) if line.contains(text) => return Ok(()),
+                Ok(_) => {}
+                Err(NoLine::Late) => {
+                    bail!("the daemon never said {text:?}; its log:\n{}", self.log)
+                }
+                Err(NoLine::Ended) => bail!("the daemon ended; its log:\n{}", self.log),
+            }
+        }
+    }
+
+    /// How many threads it has now.
+    pub fn threads(&self) -> Result<usize> {
+        self.count("task")
+    }
+
+    /// How many file descriptors it holds now.
+    pub fn fds(&self) -> Result<usize> {
+        self.count("fd")
+    }
+
+    /// Sends SIGTERM, expects a clean end, and returns the whole log.
+    pub fn stop(mut self) -> Result<String> {
+        self.process.terminate()?;
+        let deadline = Instant::now() + PATIENCE;
+        let end = loop {
+            if let Err(end) = self.next_line(deadline) {
+                break end;
+            }
+        };
+        ensure!(
+            end == NoLine::Ended,
+            "the daemon ignores SIGTERM; its log:\n{}",
+            self.log
+        );
+        let status = self.process.status()?;
+        ensure!(
+            status.success(),
+            "the daemon ended with {status}; its log:\n{}",
+            self.log
+        );
+        Ok(self.log.clone())
+    }
+
+    fn next_line(&mut self, deadline: Instant) -> Result<String, NoLine> {
+        let line = self.process.line(deadline)?;
+        self.log.push_str(&line.text);
+        self.log.push('\n');
+        Ok(line.text)
+    }
+
+    fn count(&self, what: &str) -> Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/{what}", self.process.id()))?.count())
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The devices that exist: each folder `crates/*` with a `guest/device.toml`.
+//!
+//! Beside that file lies `check.sh`. It runs in the guest, uses the device as any program would,
+//! and prints one line that tells what it saw, or fails.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+/// `guest/device.toml`: what the rig has to know of a device.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Device {
+    /// Name of the package, which is the name of its folder.
+    #[serde(skip)]
+    pub package: String,
+    /// Name of the binary.
+    pub daemon: String,
+    /// What the daemon needs beside its socket to show something without hardware.
+    #[serde(default)]
+    pub demo_args: Vec<String>,
+    /// Device ID in the virtio specification.
+    pub virtio_id: u32,
+    /// QEMU's name for the front end.
+    pub qemu: String,
+    /// Debian packages that `check.sh` uses, with the libraries they need. Nothing is added by
+    /// itself: a guest has busybox and these.
+    #[serde(default)]
+    pub packages: Vec<String>,
+}
+
+impl Device {
+    /// All devices, in the order of their names.
+    pub fn all() -> Result<Vec<Self>> {
+        let mut devices = Vec::new();
+        for entry in fs::read_dir(workspace().join("crates"))? {
+            let folder = entry?.path();
+            if folder.join("guest/device.toml").exists() {
+                devices.push(Self::read(&folder)?);
+            }
+        }
+        devices.sort_by(|a, b| a.package.cmp(&b.package));
+        Ok(devices)
+    }
+
+    /// The device that this package implements.
+    pub fn of(package: &str) -> Result<Self> {
+        Self::read(&workspace().join("crates").join(package))
+    }
+
+    /// What runs `check.sh` in a guest.
+    #[must_use]
+    pub fn check_command(&self) -> String {
+        format!("sh /checks/{}", self.package)
+    }
+
+    /// `guest/check.sh`.
+    #[must_use]
+    pub fn check(&self) -> PathBuf {
+        workspace()
+            .join("crates")
+            .join(&self.package)
+            .join("guest/check.sh")
+    }
+
+    fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("guest/device.toml");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let device: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        let package = folder.file_name().context("crate without a name")?;
+        Ok(Self {
+            package: package.to_string_lossy().into_owned(),
+            ..device
+        })
+    }
+}
+
+/// The checkout.
+#[must_use]
+pub fn workspace() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
+}

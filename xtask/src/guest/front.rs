@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The front ends: what is between a Linux guest and a daemon's socket, and how it is started.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use super::Image;
+use crate::device::Device;
+use crate::tools;
+
+/// The oldest QEMU that has all vhost-user devices as `-device NAME-pci`.
+const OLDEST_QEMU: (u32, u32) = (8, 1);
+
+/// Guest memory, in MiB.
+const MEMORY: u32 = 256;
+
+/// A front end, and with it an architecture of the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Front {
+    /// User-Mode Linux: the guest's kernel is a process and speaks vhost-user itself
+    Uml,
+    /// QEMU's `virt` board with a 64-bit Arm processor
+    QemuArm64,
+    /// QEMU's PC
+    #[value(name = "qemu-x86-64")]
+    QemuX86_64,
+}
+
+impl fmt::Display for Front {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Uml => "uml",
+            Self::QemuArm64 => "qemu-arm64",
+            Self::QemuX86_64 => "qemu-x86-64",
+        })
+    }
+}
+
+impl Front {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Uml, Self::QemuArm64, Self::QemuX86_64];
+
+    /// The quickest one that this host can have.
+    #[must_use]
+    pub fn default_here() -> Self {
+        if cfg!(target_arch = "x86_64") {
+            Self::Uml
+        } else {
+            Self::QemuArm64
+        }
+    }
+
+    /// Whether a kernel for it can be built on this host.
+    #[must_use]
+    pub fn builds_here(self) -> bool {
+        self != Self::Uml || cfg!(target_arch = "x86_64")
+    }
+
+    /// Why this host cannot run it, if so.
+    #[must_use]
+    pub fn missing(self) -> Option<String> {
+        if !self.builds_here() {
+            return Some("User-Mode Linux needs an x86-64 host".to_owned());
+        }
+        let qemu = self.qemu()?;
+        let (major, minor) = OLDEST_QEMU;
+        match qemu_version(qemu) {
+            None => Some(format!("{qemu} is not installed")),
+            Some(version) if version < OLDEST_QEMU => Some(format!(
+                "{qemu} {}.{} is older than {major}.{minor}",
+                version.0, version.1
+            )),
+            Some(_) => None,
+        }
+    }
+
+    fn qemu(self) -> Option<&'static str> {
+        match self {
+            Self::Uml => None,
+            Self::QemuArm64 => Some("qemu-system-aarch64"),
+            Self::QemuX86_64 => Some("qemu-system-x86_64"),
+        }
+    }
+
+    pub(super) fn program(self, image: &Image) -> PathBuf {
+        self.qemu()
+            .map_or_else(|| image.kernel.clone(), PathBuf::from)
+    }
+
+    /// QEMU connects to its monitor's socket, so that nobody has to wait for it to appear.
+    pub(super) fn listen_for_monitor(self, folder: &Path) -> Result<Option<UnixListener>> {
+        let listener = self.qemu().map(|_| UnixListener::bind(monitor(folder)));
+        Ok(listener.transpose()?)
+    }
+
+    /// The guest's terminal is standard input and output, its kernel's console standard error.
+    pub(super) fn arguments(
+        self,
+        image: &Image,
+        folder: &Path,
+        devices: &[(&Device, &Path)],
+        kernel_arguments: &str,
+    ) -> Vec<OsString> {
+        let mut args = match self {
+            Self::Uml => uml(image, folder, kernel_arguments),
+            Self::QemuArm64 => qemu(
+                image,
+                folder,
+                "-machine virt,memory-backend=mem -cpu cortex-a57 -serial chardev:console \
+                 -device pci-serial,chardev=terminal",
+                &format!("console=ttyAMA0 tty=/dev/ttyS0 {kernel_arguments}"),
+            ),
+            Self::QemuX86_64 => qemu(
+                image,
+                folder,
+                "-machine q35,memory-backend=mem -cpu max -serial chardev:console \
+                 -serial chardev:terminal",
+                &format!("console=ttyS0 tty=/dev/ttyS1 {kernel_arguments}"),
+            ),
+        };
+        for (number, (device, socket)) in devices.iter().enumerate() {
+            let socket = socket.display();
+            args.extend(match self {
+                Self::Uml => vec![format!("virtio_uml.device={socket}:{}", device.virtio_id)],
+                Self::QemuArm64 | Self::QemuX86_64 => vec![
+                    "-chardev".to_owned(),
+                    format!("socket,id=device{number},path={socket}"),
+                    "-device".to_owned(),
+                    format!("{},chardev=device{number}", device.qemu),
+                ],
+            });
+        }
+        args.into_iter().map(OsString::from).collect()
+    }
+}
+
+fn uml(image: &Image, folder: &Path, kernel_arguments: &str) -> Vec<String> {
+    let mut args = words("rdinit=/init con=null con0=null,fd:2 con1=fd:0,fd:1 tty=/dev/tty1");
+    args.extend(words(kernel_arguments));
+    args.push(format!("mem={MEMORY}M"));
+    args.push(format!("initrd={}", image.initramfs.display()));
+    args.push(format!("uml_dir={}/", folder.display()));
+    args
+}
+
+/// Emulated even where the host has KVM: a start-up in three seconds is quick enough, and a /dev/kvm
+/// that can be opened need not work (in a nested guest, say).
+fn qemu(image: &Image, folder: &Path, board: &str, kernel_arguments: &str) -> Vec<String> {
+    let mut args =
+        words("-nodefaults -no-user-config -display none -mon chardev=monitor,mode=control");
+    args.extend(words(board));
+    let memory = format!("memory-backend-memfd,id=mem,size={MEMORY}M,share=on");
+    let monitor = format!("socket,id=monitor,path={}", monitor(folder).display());
+    let append = format!("rdinit=/init {kernel_arguments}");
+    let (kernel, initramfs) = (image.kernel.display(), image.initramfs.display());
+    for (option, value) in [
+        ("-m", format!("{MEMORY}M")),
+        ("-object", memory),
+        ("-chardev", monitor),
+        ("-chardev", "stdio,id=terminal,signal=off".to_owned()),
+        ("-chardev", "file,id=console,path=/dev/stderr".to_owned()),
+        ("-kernel", kernel.to_string()),
+        ("-initrd", initramfs.to_string()),
+        ("-append", append),
+    ] {
+        args.extend([option.to_owned(), value]);
+    }
+    args
+}
+
+fn monitor(folder: &Path) -> PathBuf {
+    folder.join("monitor")
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// `QEMU emulator version 10.0.2 (Debian ...)`
+fn qemu_version(qemu: &str) -> Option<(u32, u32)> {
+    let output = Command::new(qemu).arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut numbers = text.split_whitespace().nth(3)?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// Makes a QEMU that is new enough be there, as far as the distribution has one.
+pub fn install_qemu() -> Result<()> {
+    let missing = Front::ALL
+        .into_iter()
+        .filter(|front| front.qemu().is_some())
+        .find_map(Front::missing);
+    let Some(missing) = missing else {
+        return Ok(());
+    };
+    if !tools::has_apt() {
+        bail!("{missing}; please install QEMU {OLDEST_QEMU:?} or newer");
+    }
+    let packages = ["qemu-system-arm", "qemu-system-x86"];
+    if tools::os_release("VERSION_CODENAME").as_deref() == Some("bookworm") {
+        tools::add_backports("bookworm-backports")?;
+        tools::install(
+            &[
+                &["--target-release=bookworm-backports"],
+                packages.as_slice(),
+            ]
+            .concat(),
+        )
+    } else {
+        tools::install(&packages)
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What a guest is made of: a kernel, and a root file system with busybox and every device's check.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::Front;
+use super::kernel::Source;
+use super::packages::{self, Architecture};
+use crate::cache::Cache;
+use crate::device::Device;
+use crate::tools::{self, Tool};
+
+const INIT: &str = include_str!("../../guest/init");
+
+/// The two files a guest is started from.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// What QEMU takes as `-kernel`, or User-Mode Linux itself.
+    pub kernel: PathBuf,
+    /// The root file system, which the kernel unpacks into memory.
+    pub initramfs: PathBuf,
+}
+
+impl Image {
+    pub(super) fn of(front: Front) -> Result<Self> {
+        let mut images = prepare(&[front])?;
+        images.pop().context("no image")
+    }
+}
+
+/// Builds the images of these front ends, as far as they are not in the cache.
+pub fn prepare(fronts: &[Front]) -> Result<Vec<Image>> {
+    let cache = Cache::open()?;
+    let source = Source::fetch(&cache)?;
+    let devices = Device::all()?;
+    let image = |front: &Front| {
+        let kernel = source.kernel(*front)?;
+        Ok(Image {
+            initramfs: initramfs(&cache, *front, &kernel, &devices)?,
+            kernel: kernel.join("vmlinuz"),
+        })
+    };
+    fronts.iter().map(image).collect()
+}
+
+fn initramfs(cache: &Cache, front: Front, kernel: &Path, devices: &[Device]) -> Result<PathBuf> {
+    let architecture = match front {
+        Front::Uml | Front::QemuX86_64 => Architecture::Amd64,
+        Front::QemuArm64 => Architecture::Arm64,
+    };
+    let wanted = devices.iter().flat_map(|device| &device.packages);
+    let mut wanted: Vec<&str> = wanted
+        .map(String::as_str)
+        .chain(["busybox-static"])
+        .collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let packages = wanted
+        .into_iter()
+        .map(|package| packages::fetch(cache, package, architecture))
+        .collect::<Result<Vec<_>>>()?;
+
+    let mut inputs = vec![
+        INIT.as_bytes().to_vec(),
+        kernel.as_os_str().as_encoded_bytes().to_vec(),
+    ];
+    inputs.extend(
+        packages
+            .iter()
+            .map(|package| package.as_os_str().as_encoded_bytes().to_vec()),
+    );
+    for device in devices {
+        inputs.push(device.package.as_bytes().to_vec());
+        inputs.push(fs::read(device.check())?);
+    }
+    let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+    let folder = cache.entry(&format!("initramfs-{front}"), &inputs, |into| {
+        let root = tempfile::tempdir_in(into)?;
+        let root = root.path();
+        for package in &packages {
+            packages::unpack(package, root)?;
+        }
+        for folder in ["dev", "checks"] {
+            fs::create_dir_all(root.join(folder))?;
+        }
+        for device in devices {
+            fs::copy(device.check(), root.join("checks").join(&device.package))?;
+        }
+        fs::write(root.join("init"), INIT)?;
+        fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755))?;
+        pack(root, &kernel.join("lib"), &into.join("initramfs"))
+    })?;
+    Ok(folder.join("initramfs"))
+}
+
+/// Not compressed: unpacking costs an emulated processor more than reading.
+const PACK: &str = r#"cp -r "$1" .
+find . | cpio --quiet --create --format=newc --owner=+0:+0 >"$2""#;
+
+fn pack(root: &Path, modules: &Path, initramfs: &Path) -> Result<()> {
+    tools::require(&[Tool {
+        file: "cpio",
+        package: "cpio",
+    }])?;
+    let mut pack = Command::new("sh");
+    pack.args(["-ec", PACK, "pack"])
+        .args([modules, initramfs])
+        .current_dir(root);
+    let status = pack.status()?;
+    ensure!(status.success(), "pack the root file system: {status}");
+    Ok(())
+}
