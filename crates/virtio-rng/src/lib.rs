@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The virtio entropy device (virtio 1.4, "Entropy Device"): the driver lends a buffer, the device puts random bytes
+//! into it. There are no features, no configuration and no message format.
+//!
+//! [`Rng`] is the device, a [`Source`] is where its bytes come from, a [`Limit`] how many of them one guest may have.
+//! The example `in_process` drives all three without a socket or a thread.
+
+mod device;
+mod limit;
+mod source;
+
+pub use device::{MAX_ANSWER, Rng};
+pub use limit::Limit;
+#[cfg(feature = "daemon")]
+pub use source::File;
+pub use source::{Kernel, Source, System};

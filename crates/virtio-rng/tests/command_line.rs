@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The program from outside: command line, configuration file, sockets, signals, exit codes. What is
+//! tested here is the core's, and the same in every daemon.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use virtio_backend::testing::{LIMIT, Vm, feature};
+
+const DAEMON: &str = env!("CARGO_BIN_EXE_vhost-user-rng");
+
+/// Runs the daemon with arguments that it cannot start with, or does not go on after.
+fn run(arguments: &[&str]) -> Output {
+    Command::new(DAEMON)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// A daemon that runs. Killed when dropped.
+struct Daemon {
+    child: Child,
+    log: Receiver<String>,
+}
+
+impl Daemon {
+    /// Starts the daemon, and waits until it listens on `sockets` sockets.
+    fn start(command: &mut Command, sockets: usize) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let (line, log) = mpsc::channel();
+        let stderr: ChildStderr = child.stderr.take().unwrap();
+        thread::spawn(move || {
+            BufReader::new(stderr)
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|text| line.send(text))
+        });
+        let daemon = Self { child, log };
+        for _ in 0..sockets {
+            daemon.expect(": listening on ");
+        }
+        daemon
+    }
+
+    /// Waits for a line of the log with `text`.
+    #[track_caller]
+    fn expect(&self, text: &str) {
+        while !self.log.recv_timeout(LIMIT).unwrap().contains(text) {}
+    }
+
+    /// Ends the daemon with SIGTERM. Returns its exit code.
+    fn terminate(mut self) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended, as it should.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Reads entropy as a guest does.
+fn use_device(socket: &Path) {
+    let mut vm = Vm::boot(socket, feature::ALL, &[4]).unwrap();
+    let entropy = vm.rings.first_mut().unwrap().ask(&[], &[64]).unwrap();
+    assert_eq!(entropy.len(), 64);
+}
+
+/// A listening socket in `directory`, and its descriptor for a program that is started.
+fn listening(directory: &TempDir) -> (PathBuf, OwnedFd) {
+    let path = directory.path().join("handed-over.sock");
+    (path.clone(), inheritable(UnixListener::bind(path).unwrap()))
+}
+
+fn inheritable(fd: impl Into<OwnedFd>) -> OwnedFd {
+    let fd = fd.into();
+    fcntl_setfd(&fd, FdFlags::empty()).unwrap();
+    fd
+}
+
+fn number(fd: &OwnedFd) -> String {
+    std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd()).to_string()
+}
+
+#[track_caller]
+fn refused(output: &Output, reason: &str) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains(reason), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+#[test]
+fn print_capabilities_ignores_everything_else() {
+    let output = run(&["--print-capabilities", "--bogus", "--socket-path"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stdout, b"{\"type\": \"rng\"}\n");
+}
+
+#[test]
+fn socket_path_and_fd_together_are_a_usage_error() {
+    assert_eq!(
+        run(&["--socket-path", "/nowhere", "--fd", "3"])
+            .status
+            .code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn options_of_a_guest_beside_a_file_are_a_usage_error() {
+    let output = run(&["--config", "/nowhere", "--rate", "1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--rate"));
+}
+
+#[test]
+fn no_socket_is_refused() {
+    refused(&run(&[]), "--socket-path");
+}
+
+#[test]
+fn a_missing_source_is_refused_before_there_is_a_socket() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("rng.sock");
+    refused(
+        &run(&[
+            "--socket-path",
+            socket.to_str().unwrap(),
+            "--source",
+            "/nowhere",
+        ]),
+        "--source: ",
+    );
+    assert!(!socket.exists());
+}
+
+#[test]
+fn a_regular_file_in_the_place_of_the_socket_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("precious");
+    fs::write(&path, "data").unwrap();
+    refused(
+        &run(&["--socket-path", path.to_str().unwrap()]),
+        "not a socket",
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), "data");
+}
+
+#[test]
+fn a_socket_that_another_process_listens_on_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rng.sock");
+    let _listener = UnixListener::bind(&path).unwrap();
+    refused(
+        &run(&["--socket-path", path.to_str().unwrap()]),
+        "another process",
+    );
+    assert!(path.exists());
+}
+
+#[test]
+fn a_socket_that_a_dead_daemon_left_is_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rng.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    let _daemon = Daemon::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
+    use_device(&path);
+}
+
+#[test]
+fn sigterm_ends_an_idle_daemon_and_removes_its_socket() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rng.sock");
+    let daemon = Daemon::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
+    assert_eq!(daemon.terminate(), Some(0));
+    assert!(!path.exists());
+}
+
+#[test]
+fn sigterm_ends_a_daemon_whose_front_end_is_connected() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rng.sock");
+    let daemon = Daemon::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
+    let mut connection = UnixStream::connect(&path).unwrap();
+    daemon.expect(": connected");
+    assert_eq!(daemon.terminate(), Some(0));
+    assert_eq!(connection.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn sigterm_ends_a_daemon_with_a_request_in_flight() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rng.sock");
+    // A byte a second: the second request waits for a minute.
+    let daemon = Daemon::start(
+        Command::new(DAEMON)
+            .arg("--socket-path")
+            .arg(&path)
+            .args(["--rate", "1", "--burst", "64"]),
+        1,
+    );
+    let mut vm = Vm::boot(&path, feature::ALL, &[4]).unwrap();
+    let ring = vm.rings.first_mut().unwrap();
+    assert_eq!(ring.ask(&[], &[64]).unwrap().len(), 64);
+    let head = ring.add(&vm.memory.chain(&[], &[64]));
+    ring.push(head);
+    ring.notify();
+    assert_eq!(daemon.terminate(), Some(0));
+}
+
+#[test]
+fn a_file_that_took_the_place_of_the_socket_is_not_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rng.sock");
+    let daemon = Daemon::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "somebody else's").unwrap();
+    assert_eq!(daemon.terminate(), Some(0));
+    assert!(path.exists());
+}
+
+#[test]
+fn a_listening_socket_is_handed_over_by_number() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, fd) = listening(&directory);
+    let daemon = Daemon::start(Command::new(DAEMON).args(["--fd", &number(&fd)]), 1);
+    use_device(&path);
+    assert_eq!(daemon.terminate(), Some(0));
+    assert!(path.exists(), "it was not ours to remove");
+}
+
+#[test]
+fn a_connected_socket_is_refused_and_so_is_what_is_no_socket() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    refused(
+        &run(&["--fd", &number(&inheritable(ours))]),
+        "connected socket",
+    );
+    refused(
+        &run(&["--fd", &number(&inheritable(tempfile::tempfile().unwrap()))]),
+        "not a socket",
+    );
+    refused(&run(&["--fd", "999"]), "not open");
+    refused(&run(&["--fd", "2"]), "standard");
+}
+
+#[test]
+fn a_listening_socket_is_handed_over_as_systemd_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, fd) = listening(&directory);
+    // LISTEN_PID is the daemon's own number, so it is a shell that becomes the daemon.
+    let start = format!("export LISTEN_PID=$$ LISTEN_FDS=1; exec {DAEMON} 3<&0");
+    let _daemon = Daemon::start(Command::new("sh").args(["-c", &start]).stdin(fd), 1);
+    use_device(&path);
+}
+
+#[test]
+fn mistakes_in_the_file_are_named_by_line_and_key_before_there_is_a_socket() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("guests.toml");
+    let good = "[[guest]]\nname = 'a'\nsocket = 'DIR/a.sock'\n";
+    let table = [
+        (
+            "[[guest]]\nname = 'b'\nsocket = 'DIR/b.sock'\nsauce = 'kernel'\n",
+            7,
+            "sauce",
+        ),
+        (
+            "[[guest]]\nname = 'b'\nsocket = 'DIR/b.sock'\nrate = 'fast'\n",
+            7,
+            "rate",
+        ),
+        (
+            "[[guest]]\nname = 'b'\nsocket = 'DIR/b.sock'\nrate = 0\n",
+            7,
+            "rate",
+        ),
+        (
+            "[[guest]]\nname = 'b'\nsocket = 'DIR/b.sock'\nsource = '/nowhere'\n",
+            7,
+            "source",
+        ),
+        (
+            "[[guest]]\nname = 'b'\nsocket = 'DIR/a.sock'\n",
+            6,
+            "socket",
+        ),
+        ("[[guest]]\nname = 'a'\nsocket = 'DIR/b.sock'\n", 5, "name"),
+        ("[[guest]]\nname = 'b'\n", 4, "socket"),
+        ("[[guest]\nname = 'b'\n", 4, "[[guest]"),
+        ("[guests]\n", 4, "[guests]"),
+    ];
+    for (bad, line, key) in table {
+        let text = format!("{good}{bad}").replace("DIR", directory.path().to_str().unwrap());
+        fs::write(&file, text).unwrap();
+        let output = run(&["--config", file.to_str().unwrap()]);
+        refused(&output, &format!("guests.toml:{line}: "));
+        refused(&output, key);
+        assert!(!directory.path().join("a.sock").exists());
+    }
+    let text = format!("max-guests = 1\n{good}[[guest]]\nname = 'b'\nsocket = 'b'\n");
+    fs::write(&file, text).unwrap();
+    refused(
+        &run(&["--config", file.to_str().unwrap()]),
+        "guests.toml:5: ",
+    );
+    fs::write(&file, "max-guests = 1\n").unwrap();
+    refused(&run(&["--config", file.to_str().unwrap()]), "no [[guest]]");
+    refused(&run(&["--config", "/nowhere"]), "/nowhere");
+}
+
+#[test]
+fn a_file_serves_many_guests_each_on_its_own_socket() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("guests.toml");
+    let sockets: Vec<_> = (0..3)
+        .map(|guest| directory.path().join(format!("{guest}.sock")))
+        .collect();
+    let guests = sockets.iter().map(|socket| {
+        let socket = socket.display();
+        format!("[[guest]]\nname = '{socket}'\nsocket = '{socket}'\nsource = 'kernel'\n")
+    });
+    fs::write(
+        &file,
+        format!("max-guests = 16\n{}", guests.collect::<String>()),
+    )
+    .unwrap();
+    let daemon = Daemon::start(Command::new(DAEMON).arg("--config").arg(&file), 3);
+    let vms: Vec<_> = sockets
+        .iter()
+        .map(|socket| Vm::boot(socket, feature::ALL, &[4]).unwrap())
+        .collect();
+    for mut vm in vms {
+        assert_eq!(
+            vm.rings.first_mut().unwrap().ask(&[], &[64]).unwrap().len(),
+            64
+        );
+    }
+    assert_eq!(daemon.terminate(), Some(0));
+    assert!(sockets.iter().all(|socket| !socket.exists()));
+}
