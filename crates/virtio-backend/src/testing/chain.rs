@@ -45,10 +45,11 @@ impl Descriptor {
     }
 }
 
-/// Chains are slices of descriptors that count from 0, as in an indirect table; a [`Ring`](super::Ring) puts them where
-/// it has place.
+/// Chains are slices of descriptors that count from 0, as in an indirect table; a
+/// [`Ring`](super::Ring) puts them where it has place.
 impl Memory {
-    /// A chain of new buffers: what the device reads, with these bytes in them, then those that it writes, so long.
+    /// A chain of new buffers: what the device reads, with these bytes in them, then those that it
+    /// writes, so long.
     #[track_caller]
     pub fn chain(&self, readable: &[&[u8]], writable: &[usize]) -> Vec<Descriptor> {
         let mut chain = Vec::with_capacity(readable.len() + writable.len());
@@ -91,7 +92,8 @@ impl Memory {
         }
     }
 
-    /// The first `length` bytes of what the device writes in `chain`: its answer, by the used ring's word.
+    /// The first `length` bytes of what the device writes in `chain`: its answer, by the used
+    /// ring's word.
     #[track_caller]
     pub fn answer(&self, chain: &[Descriptor], length: u32) -> Vec<u8> {
         let mut answer = vec![0; length.try_into().unwrap()];

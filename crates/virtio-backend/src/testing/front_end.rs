@@ -24,8 +24,8 @@ use crate::lock;
 
 /// A front end that is connected to a back end.
 ///
-/// Every message is acknowledged if REPLY_ACK was negotiated: when a method returns, the back end has done it. An error
-/// is a back end that refused, hung up, or was silent.
+/// Every message is acknowledged if REPLY_ACK was negotiated: when a method returns, the back end
+/// has done it. An error is a back end that refused, hung up, or was silent.
 pub struct FrontEnd {
     frontend: Frontend,
     patience: Patience,
@@ -70,7 +70,8 @@ impl FrontEnd {
         Ok(())
     }
 
-    /// The feature bits that the back end offers. Whatever was said before is done when this returns.
+    /// The feature bits that the back end offers. Whatever was said before is done when this
+    /// returns.
     ///
     /// # Errors
     /// When the session has ended.

@@ -14,11 +14,12 @@ use vm_memory::{
     GuestMemoryRegion, GuestRegionMmap,
 };
 
-/// Where the front end pretends to have guest address 0 in its own memory. Far from all guest addresses, so that a back
-/// end that confuses the two finds nothing.
+/// Where the front end pretends to have guest address 0 in its own memory. Far from all guest
+/// addresses, so that a back end that confuses the two finds nothing.
 const USER_BASE: u64 = 0x7000_0000_0000;
 
-/// Guest memory: regions at addresses of the test's choice, each on a memfd of its own, and nothing between them.
+/// Guest memory: regions at addresses of the test's choice, each on a memfd of its own, and nothing
+/// between them.
 pub struct Memory {
     map: GuestMemoryMmap,
     /// Where the next allocation begins.
@@ -42,7 +43,8 @@ impl Memory {
         })
     }
 
-    /// The address of `length` bytes in the first region that nobody has yet, aligned to 16 as a descriptor table is.
+    /// The address of `length` bytes in the first region that nobody has yet, aligned to 16 as a
+    /// descriptor table is.
     #[track_caller]
     pub fn allocate(&self, length: usize) -> u64 {
         let start = self.mark().next_multiple_of(16);
@@ -72,25 +74,22 @@ impl Memory {
 
     /// Reads `bytes` at `address`.
     #[track_caller]
-    pub fn read(&self, address: u64, bytes: &mut [u8]) {
+    pub(super) fn read(&self, address: u64, bytes: &mut [u8]) {
         self.map.read_slice(bytes, GuestAddress(address)).unwrap();
     }
 
-    /// Every byte there is.
-    pub fn snapshot(&self) -> Vec<u8> {
-        let mut all = Vec::new();
-        for region in self.map.iter() {
-            let start = all.len();
-            all.resize(start + usize::try_from(region.len()).unwrap(), 0);
-            self.read(
-                region.start_addr().raw_value(),
-                all.get_mut(start..).unwrap(),
-            );
-        }
-        all
+    /// Every byte there is, region by region.
+    pub fn snapshot(&self) -> Vec<Vec<u8>> {
+        let regions = self.map.iter().map(|region| {
+            let mut bytes = vec![0; usize::try_from(region.len()).unwrap()];
+            self.read(region.start_addr().raw_value(), &mut bytes);
+            bytes
+        });
+        regions.collect()
     }
 
-    /// Reads an index or flags of a ring, which the device may be writing, and sees what it wrote before.
+    /// Reads an index or flags of a ring, which the device may be writing, and sees what it wrote
+    /// before.
     pub(super) fn load(&self, address: u64) -> u16 {
         u16::from_le(
             self.map
@@ -99,7 +98,8 @@ impl Memory {
         )
     }
 
-    /// Writes an index or flags of a ring, which the device may be reading, after all that was written before.
+    /// Writes an index or flags of a ring, which the device may be reading, after all that was
+    /// written before.
     pub(super) fn store(&self, address: u64, value: u16) {
         self.map
             .store(value.to_le(), GuestAddress(address), Ordering::Release)

@@ -2,13 +2,16 @@
 
 //! The driver's side, for the tests of devices and daemons and for the benchmark.
 //!
-//! * A device's test calls its methods, and hands it a [`reply`] or [`events`] whose outcome it can wait for.
-//! * A daemon's test [serves](Server) a device in this process, or starts a daemon, and boots a [`Vm`] on its socket.
-//! * A [`FrontEnd`], [`Memory`] and [`Ring`]s by themselves can say all that a VMM and its guest can say, however
-//!   hostile. The bytes of the rings are written from the specification's words (virtio 1.3, 2.7), not by the library
-//!   that the core reads them with.
+//! * A device's test calls its methods, and hands it a [`reply`] or [`events`] whose outcome it can
+//!   wait for.
+//! * A daemon's test [serves](Server) a device in this process, or starts a daemon, and boots a
+//!   [`Vm`] on its socket.
+//! * A [`FrontEnd`], [`Memory`] and [`Ring`]s by themselves can say all that a VMM and its guest
+//!   can say, however hostile. The bytes of the rings are written from the specification's words
+//!   (virtio 1.3, 2.7), not by the library that the core reads them with.
 //!
-//! What a test judges is returned; a test that cannot go on panics. Nothing waits longer than [`LIMIT`].
+//! What a test judges is returned; a test that cannot go on panics. Nothing waits longer than
+//! [`LIMIT`].
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -22,14 +22,16 @@ pub fn reply(room: usize) -> (Reply, Answer) {
     )
 }
 
-/// [`Events`] of a queue with `size` entries, and the buffers that the driver lends on it: none at first.
+/// [`Events`] of a queue with `size` entries, and the buffers that the driver lends on it: none at
+/// first.
 pub fn events(size: usize) -> (Events, Buffers) {
     let (queue, sent) = Queue::new(size);
     let ring: Weak<Queue> = Arc::downgrade(&queue);
     (Events::new(ring, 0), Buffers { queue, sent })
 }
 
-/// What became of a [`Reply`]. Dropping it is a reset of the guest: the reply does nothing from then on.
+/// What became of a [`Reply`]. Dropping it is a reset of the guest: the reply does nothing from
+/// then on.
 #[derive(Debug)]
 pub struct Answer {
     _queue: Arc<Queue>,

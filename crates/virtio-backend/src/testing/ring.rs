@@ -3,6 +3,7 @@
 //! A split virtqueue, as its driver sees it (virtio 2.7).
 
 use std::fmt;
+use std::mem;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
@@ -63,8 +64,9 @@ pub struct Used {
 
 /// A split virtqueue in guest memory, with its two eventfds.
 ///
-/// The methods from [`ask`](Self::ask) to [`wait`](Self::wait) are a well-behaved driver. The others write and read what
-/// they are told to. Nothing from [`push`](Self::push) to [`wait`](Self::wait) allocates.
+/// The methods from [`ask`](Self::ask) to [`wait`](Self::wait) are a well-behaved driver. The
+/// others write and read what they are told to. Nothing from [`push`](Self::push) to
+/// [`wait`](Self::wait) allocates.
 pub struct Ring {
     /// `VIRTIO_F_EVENT_IDX` was negotiated.
     pub event_idx: bool,
@@ -91,15 +93,13 @@ pub struct Ring {
 impl Ring {
     /// An empty ring at `layout`.
     pub fn new(memory: &Arc<Memory>, layout: Layout) -> Self {
-        // Not blocking: a back end that reads a kick twice must not hang, and a driver counts calls without waiting.
+        // Not blocking: a back end that reads a kick twice must not hang, and a driver counts calls
+        // without waiting.
         let eventfd = || EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC).unwrap();
         let (call, called) = (eventfd(), Epoll::new().unwrap());
+        let readable = EpollEvent::new(EventSet::IN, 0);
         called
-            .ctl(
-                ControlOperation::Add,
-                call.as_raw_fd(),
-                EpollEvent::new(EventSet::IN, 0),
-            )
+            .ctl(ControlOperation::Add, call.as_raw_fd(), readable)
             .unwrap();
         let mut ring = Self {
             event_idx: false,
@@ -130,8 +130,9 @@ impl Ring {
         self.chains = vec![Vec::new(); self.layout.size.into()];
     }
 
-    /// Asks the device: sends `readable` and returns what it writes into buffers of the sizes of `writable`. `None` if
-    /// no answer comes. A chain that is too long for the ring goes through an indirect table.
+    /// Asks the device: sends `readable` and returns what it writes into buffers of the sizes of
+    /// `writable`. `None` if no answer comes. A chain that is too long for the ring goes through an
+    /// indirect table.
     #[track_caller]
     pub fn ask(&mut self, readable: &[&[u8]], writable: &[usize]) -> Option<Vec<u8>> {
         let mark = self.memory.mark();
@@ -154,8 +155,8 @@ impl Ring {
         Some(answer)
     }
 
-    /// Writes `chain` into free descriptors, which are free again when the chain is [popped](Self::pop). Returns its
-    /// head.
+    /// Writes `chain` into free descriptors, which are free again when the chain is
+    /// [popped](Self::pop). Returns its head.
     #[track_caller]
     pub fn add(&mut self, chain: &[Descriptor]) -> u16 {
         let rest = self
@@ -167,17 +168,11 @@ impl Ring {
         self.chains[usize::from(head)].extend(self.free.drain(rest..).rev());
         let slots = &self.chains[usize::from(head)];
         for (&slot, descriptor) in slots.iter().zip(chain) {
-            let next = slots
-                .get(usize::from(descriptor.next))
-                .copied()
-                .unwrap_or(descriptor.next);
-            self.set_descriptor(
-                slot,
-                Descriptor {
-                    next,
-                    ..*descriptor
-                },
-            );
+            let mut descriptor = *descriptor;
+            if let Some(&next) = slots.get(usize::from(descriptor.next)) {
+                descriptor.next = next;
+            }
+            self.set_descriptor(slot, descriptor);
         }
         head
     }
@@ -189,25 +184,28 @@ impl Ring {
         self.set_available_index(self.available.wrapping_add(1));
     }
 
-    /// Kicks the device if it wants to know of what was pushed since it was last asked (virtio 2.7.10.1).
+    /// Kicks the device if it wants to know of what was pushed since it was last asked (virtio
+    /// 2.7.10.1).
     pub fn notify(&mut self) {
         // What was pushed must be visible before the device is asked whether it looks.
         fence(Ordering::SeqCst);
-        let (new, old) = (
-            self.available,
-            std::mem::replace(&mut self.notified, self.available),
-        );
+        let new = self.available;
+        let old = mem::replace(&mut self.notified, new);
         let wanted = if self.event_idx {
-            new.wrapping_sub(self.available_event()).wrapping_sub(1) < new.wrapping_sub(old)
+            let event = self
+                .memory
+                .load(self.layout.used + 4 + 8 * u64::from(self.layout.size));
+            new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)
         } else {
-            self.used_flags() & NO_NOTIFY == 0
+            self.memory.load(self.layout.used) & NO_NOTIFY == 0
         };
         if wanted {
             self.kick();
         }
     }
 
-    /// The next chain that the device is done with. With EVENT_IDX, asks to be interrupted for the one after.
+    /// The next chain that the device is done with. With EVENT_IDX, asks to be interrupted for the
+    /// one after.
     pub fn pop(&mut self) -> Option<Used> {
         if self.used_index() == self.used {
             return None;
@@ -235,32 +233,27 @@ impl Ring {
         Some(used)
     }
 
-    /// The next chain that the device is done with: waits for its interrupt. `None` if it does not come.
+    /// The next chain that the device is done with: waits for its interrupt. `None` if it does not
+    /// come.
     pub fn wait(&mut self) -> Option<Used> {
-        let end = Instant::now() + LIMIT;
         loop {
             let used = self.pop();
-            if used.is_some() || !self.wait_call(end) {
+            if used.is_some() || !self.wait_call() {
                 return used;
             }
         }
     }
 
-    /// Waits until the device interrupts. `false` if it has not by `end`.
-    pub fn wait_call(&mut self, end: Instant) -> bool {
-        let before = self.calls;
+    /// Waits until the device interrupts. `false` if it does not.
+    pub fn wait_call(&mut self) -> bool {
+        let (end, before) = (Instant::now() + LIMIT, self.calls);
         loop {
             let rest = end.saturating_duration_since(Instant::now()).as_millis();
-            if rest == 0 {
-                return false;
-            }
+            let mut events = [EpollEvent::default()];
             // A signal may interrupt this: it is the eventfd that counts, not the answer.
-            let waited = self
-                .called
-                .wait(rest.try_into().unwrap(), &mut [EpollEvent::default()]);
-            drop(waited);
-            if self.calls() > before {
-                return true;
+            drop(self.called.wait(rest.try_into().unwrap(), &mut events));
+            if self.calls() > before || rest == 0 {
+                return self.calls > before;
             }
         }
     }
@@ -275,6 +268,13 @@ impl Ring {
     /// Kicks the device, whether it wants that or not.
     pub fn kick(&self) {
         self.kick.write(1).unwrap();
+    }
+
+    /// Takes back the kicks that the device has not noticed yet: it finds nothing where it was told
+    /// that there is something.
+    pub fn take_kick_back(&self) {
+        // Fails when the device was faster.
+        drop(self.kick.read());
     }
 
     /// Writes `descriptor` into the table.
@@ -307,17 +307,6 @@ impl Ring {
     /// How far the device has filled the used ring.
     pub fn used_index(&self) -> u16 {
         self.memory.load(self.layout.used + 2)
-    }
-
-    /// Without EVENT_IDX, 1 asks for no kicks (`VIRTQ_USED_F_NO_NOTIFY`).
-    pub fn used_flags(&self) -> u16 {
-        self.memory.load(self.layout.used)
-    }
-
-    /// With EVENT_IDX, the device asks for a kick when the available index passes this.
-    pub fn available_event(&self) -> u16 {
-        self.memory
-            .load(self.layout.used + 4 + 8 * u64::from(self.layout.size))
     }
 }
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::{FrontEnd, Layout, Memory, Ring, feature, protocol};
 
-/// Guest memory as a PC has it, in small: two regions side by side, and one above the hole below 4 GiB.
+/// Guest memory as a PC has it, in small: two regions side by side, and one above the hole below 4
+/// GiB.
 const REGIONS: [(u64, usize); 3] = [
     (0x10_0000, 0x80_0000),
     (0x90_0000, 0x10_0000),
@@ -20,8 +21,8 @@ const REGIONS: [(u64, usize); 3] = [
 pub struct Vm {
     /// What the VMM says.
     pub front_end: FrontEnd,
-    /// Guest memory. 1 MiB to 9 MiB is one region, where buffers are allocated; the MiB that follows is another, and so
-    /// is the MiB from 4 GiB on.
+    /// Guest memory. 1 MiB to 9 MiB is one region, where buffers are allocated; the MiB that
+    /// follows is another, and so is the MiB from 4 GiB on.
     pub memory: Arc<Memory>,
     /// The device's queues.
     pub rings: Vec<Ring>,
@@ -50,7 +51,8 @@ impl Vm {
         Ok(vm)
     }
 
-    /// Starts the device as QEMU does at DRIVER_OK, and when a stopped machine goes on: with the queues at `bases`.
+    /// Starts the device as QEMU does at DRIVER_OK, and when a stopped machine goes on: with the
+    /// queues at `bases`.
     ///
     /// # Errors
     /// When the back end refuses, which ends the session.
@@ -66,7 +68,8 @@ impl Vm {
         (0..self.rings.len()).try_for_each(|queue| self.front_end.enable(queue))
     }
 
-    /// Stops the device as QEMU does, for whatever reason. Returns the bases at which the queues would go on.
+    /// Stops the device as QEMU does, for whatever reason. Returns the bases at which the queues
+    /// would go on.
     ///
     /// # Errors
     /// When the back end refuses, which ends the session.

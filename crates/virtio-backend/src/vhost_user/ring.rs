@@ -79,19 +79,31 @@ struct Chain {
     writable: Writable,
 }
 
+/// What a ring had to offer.
+pub(super) enum Next {
+    /// A request, to be answered with this.
+    Request(Reply),
+    /// A broken chain, which went back as it came.
+    Broken,
+    /// Nothing; or the ring is not to be served.
+    Nothing,
+}
+
 impl Vring {
-    /// Takes the driver's next request into `request`, at most `limit` + 1 bytes of it. `None` when
-    /// there is none, or the ring is not to be served.
-    pub(super) fn next_request(&self, request: &mut Vec<u8>, limit: usize) -> Option<Reply> {
+    /// Takes the driver's next request into `request`, at most `limit` + 1 bytes of it.
+    pub(super) fn next_request(&self, request: &mut Vec<u8>, limit: usize) -> Next {
         let mut ring = self.0.lock();
-        while let Some((head, room)) = ring.take(request, limit) {
-            if let Some(room) = room {
-                let weak: Weak<Inner> = Arc::downgrade(&self.0);
-                return Some(Reply::new(weak, ring.state.life, head, room));
+        match ring.take(request, limit) {
+            None => Next::Nothing,
+            Some((head, None)) => {
+                ring.complete(head, 0, &mut |_| {});
+                Next::Broken
             }
-            ring.complete(head, 0, &mut |_| {});
+            Some((head, Some(room))) => {
+                let weak: Weak<Inner> = Arc::downgrade(&self.0);
+                Next::Request(Reply::new(weak, ring.state.life, head, room))
+            }
         }
-        None
     }
 
     /// Asks the driver for no kicks, while requests are looked for anyway.
@@ -108,8 +120,11 @@ impl Vring {
     }
 
     /// Writes what was held back while the ring was stopped, and events that waited for buffers.
-    pub(super) fn go_on(&self) {
-        self.0.lock().go_on();
+    /// `false` if the ring is still not to be served.
+    pub(super) fn go_on(&self) -> bool {
+        let mut ring = self.0.lock();
+        ring.go_on();
+        ring.running()
     }
 
     /// What the driver did wrong since this was asked last.
@@ -227,10 +242,8 @@ impl Locked<'_> {
         let queue = self.vring.get_queue_mut();
         if queue.add_used(&*self.memory, head, written).is_err() {
             state.breaks("used ring outside memory");
-        } else if wants_interrupt(queue, &self.memory) {
-            if let Err(error) = self.vring.signal_used_queue() {
-                log::debug!("interrupt: {error}");
-            }
+        } else if wants_interrupt(queue, &self.memory) && self.vring.signal_used_queue().is_err() {
+            state.fault = Some("call descriptor takes no interrupt");
         }
     }
 
@@ -251,7 +264,11 @@ impl Locked<'_> {
         for (head, bytes) in mem::take(&mut self.state.parked) {
             self.complete(head, bytes.len(), &mut pieces_of(&bytes));
         }
-        while !self.state.events.is_empty() {
+        // As often as there can be buffers: a driver that lends broken ones for ever is left alone.
+        for _ in 0..self.vring.get_queue().size() {
+            if self.state.events.is_empty() {
+                break;
+            }
             match self.take(&mut Vec::new(), 0) {
                 Some((head, None)) => self.complete(head, 0, &mut |_| {}),
                 Some((head, Some(room))) => {
@@ -271,12 +288,11 @@ fn next_chain<'m>(
     queue: &mut VirtQueue,
     memory: &'m GuestMemoryMmap,
 ) -> Result<Option<DescriptorChain<&'m GuestMemoryMmap>>, Error> {
-    let pending = queue.avail_idx(memory, Ordering::Acquire)?.0 != queue.next_avail();
-    let chain = queue.iter(memory)?.next();
-    if pending && chain.is_none() {
-        return Err(Error::InvalidAvailRingIndex);
+    if queue.avail_idx(memory, Ordering::Acquire)?.0 == queue.next_avail() {
+        return Ok(None);
     }
-    Ok(chain)
+    let chain = queue.iter(memory)?.next();
+    chain.map(Some).ok_or(Error::InvalidAvailRingIndex)
 }
 
 /// Whether the driver wants to be interrupted for what was returned to it since this was asked last

@@ -18,12 +18,16 @@ use virtio_bindings::bindings::virtio_ring::{
 };
 use vmm_sys_util::epoll::EventSet;
 
-use super::ring::{Memory, Vring};
+use super::ring::{Memory, Next, Vring};
 use super::{Guest, State, raise};
 use crate::{Device, Queue, lock};
 
 /// QEMU's virtio-mmio lets the guest choose this many entries.
 pub(super) const MAX_QUEUE_SIZE: u16 = 1024;
+
+/// Requests that a ring may make in its turn. Then the worker sees to what else there is: a guest that
+/// never stops asking gets neither around its timers nor around its own end.
+const TURN: usize = 64;
 
 /// The connection of one front end.
 ///
@@ -43,9 +47,10 @@ pub(super) struct Session<D> {
     vrings: OnceLock<Vec<Vring>>,
     /// Kept open: User-Mode Linux takes its end for the end of the device.
     channel: Mutex<Option<Backend>>,
-    /// Readable when the session is over. vhost-user-backend has an event of its own for that, and
-    /// leaks it.
-    over: OwnedFd,
+    /// Wakes the worker, for another turn or because the session is over. vhost-user-backend has an
+    /// event of its own for the latter, and leaks it.
+    wake: OwnedFd,
+    over: AtomicBool,
 }
 
 impl<D: Device> Session<D> {
@@ -71,17 +76,18 @@ impl<D: Device> Session<D> {
             stopped: AtomicBool::new(false),
             vrings: OnceLock::new(),
             channel: Mutex::new(None),
-            over: eventfd(0, EventfdFlags::CLOEXEC)?,
+            wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            over: AtomicBool::new(false),
         })
     }
 
-    /// Has `worker` wait also for what the device watches, and for the end of the session.
+    /// Has `worker` wait also for what the device watches, and to be woken.
     pub(super) fn attach(&self, worker: &VringEpollHandler<Arc<Self>>) -> io::Result<()> {
         // One number more than there are queues is vhost-user-backend's own.
         let watch = self.guest.watch.as_fd().as_raw_fd();
         worker.register_listener(watch, EventSet::IN, D::QUEUES.len() as u64 + 1)?;
         worker.register_listener(
-            self.over.as_raw_fd(),
+            self.wake.as_raw_fd(),
             EventSet::IN,
             D::QUEUES.len() as u64 + 2,
         )
@@ -89,7 +95,8 @@ impl<D: Device> Session<D> {
 
     /// Ends the worker. Without this, dropping the daemon would wait for it for ever.
     pub(super) fn end(&self) {
-        raise(&self.over);
+        self.over.store(true, Ordering::Release);
+        raise(&self.wake);
     }
 
     /// Tells the device what the front end did since the last event.
@@ -115,22 +122,16 @@ impl<D: Device> Session<D> {
         }
     }
 
-    /// Hands to the device all that the driver put into a ring.
+    /// Sees to what the driver put into a ring.
     fn serve(&self, queue: u16, vring: &Vring, device: &mut D, request: &mut Vec<u8>) {
+        if !vring.go_on() {
+            return;
+        }
         if self.stopped.swap(false, Ordering::AcqRel) {
             info!("{}: resumed", self.guest.name);
         }
-        vring.go_on();
         match D::QUEUES.get(usize::from(queue)) {
-            Some(Queue::Requests) => loop {
-                vring.quieten();
-                while let Some(reply) = vring.next_request(request, D::MAX_REQUEST) {
-                    device.handle(queue, request, reply);
-                }
-                if !vring.listen() {
-                    break;
-                }
-            },
+            Some(Queue::Requests) => self.take_turn(queue, vring, device, request),
             Some(Queue::Events) => {
                 if let Some(events) = vring.introduce() {
                     device.events(queue, events);
@@ -141,6 +142,20 @@ impl<D: Device> Session<D> {
         if let Some(fault) = vring.fault() {
             debug!("{}: queue {queue}: {fault}", self.guest.name);
         }
+    }
+
+    /// Hands requests to the device until there are no more, or it is somebody else's turn.
+    fn take_turn(&self, queue: u16, vring: &Vring, device: &mut D, request: &mut Vec<u8>) {
+        vring.quieten();
+        for _ in 0..TURN {
+            match vring.next_request(request, D::MAX_REQUEST) {
+                Next::Request(reply) => device.handle(queue, request, reply),
+                Next::Broken => {}
+                Next::Nothing if vring.listen() => {}
+                Next::Nothing => return,
+            }
+        }
+        raise(&self.wake);
     }
 }
 
@@ -237,7 +252,15 @@ impl<D: Device> VhostUserBackend for Session<D> {
                 self.guest.watch.poll(|token| device.ready(token));
             }
             // The one way to end the worker.
-            None => return Err(io::ErrorKind::ConnectionAborted.into()),
+            None if self.over.load(Ordering::Acquire) => {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            None => {
+                rustix::io::read(&self.wake, &mut [0; 8]).ok();
+                for (queue, vring) in (0..).zip(vrings) {
+                    self.serve(queue, vring, device, request);
+                }
+            }
         }
         Ok(())
     }

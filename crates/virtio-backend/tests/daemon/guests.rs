@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Several guests in one process.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use virtio_backend::testing::{Descriptor, Vm, feature};
+
+use crate::common::{REQUESTS, echo, serve};
+
+/// How long each of `count` requests takes, in ascending order.
+fn latencies(vm: &mut Vm, count: usize) -> Vec<Duration> {
+    let mut all: Vec<_> = (0..count)
+        .map(|_| {
+            let start = Instant::now();
+            assert_eq!(
+                vm.rings[REQUESTS].ask(&[b"hello"], &[8]).as_deref(),
+                Some(&b"!hello"[..])
+            );
+            start.elapsed()
+        })
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+/// Breaks its ring in all ways at random, again and again.
+fn misbehave(socket: &Path, until: &AtomicBool) {
+    let mut seed = 1_u64;
+    while !until.load(Ordering::Relaxed) {
+        let mut vm = Vm::boot(socket, feature::ALL, &[64]).unwrap();
+        for _ in 0..100 {
+            let ring = &mut vm.rings[REQUESTS];
+            let [head, flags, next, shift, ..] = random(&mut seed).to_le_bytes();
+            let descriptor = Descriptor {
+                addr: random(&mut seed) >> (shift % 64),
+                len: u32::MAX >> (shift % 32),
+                flags: u16::from(flags) % 8,
+                next: u16::from(next),
+            };
+            ring.set_descriptor(u16::from(head) % 64, descriptor);
+            // One in four is out of range.
+            ring.push(u16::from(head) / 3);
+            ring.kick();
+        }
+        drop(vm.stop().unwrap());
+    }
+}
+
+/// Marsaglia's xorshift: as random as a misbehaving guest needs to be.
+fn random(seed: &mut u64) -> u64 {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    *seed
+}
+
+fn reboot(socket: &Path, until: &AtomicBool) {
+    let mut vm = Vm::boot(socket, feature::ALL, &[64]).unwrap();
+    while !until.load(Ordering::Relaxed) {
+        assert!(vm.rings[REQUESTS].ask(&[b"hello"], &[8]).is_some());
+        vm.reboot().unwrap();
+    }
+}
+
+/// The 99th percentile is not judged here, since the test's own guests compete for the same CPUs:
+/// the benchmark does.
+#[test]
+fn a_guest_does_not_notice_that_one_is_hostile_and_another_reboots() {
+    let [(hostile, _), (rebooting, _), (quiet, _)] = [serve(echo), serve(echo), serve(echo)];
+    let mut vm = Vm::boot(&quiet.socket(), feature::ALL, &[64]).unwrap();
+    let alone = latencies(&mut vm, 10_000);
+    let over = AtomicBool::new(false);
+
+    let among = thread::scope(|scope| {
+        scope.spawn(|| misbehave(&hostile.socket(), &over));
+        scope.spawn(|| reboot(&rebooting.socket(), &over));
+        let among = latencies(&mut vm, 10_000);
+        over.store(true, Ordering::Relaxed);
+        among
+    });
+
+    assert_eq!((alone.len(), among.len()), (10_000, 10_000));
+    // A scheduler's time slice and no more: nobody waited for another guest.
+    assert!(
+        among[9_900] < alone[9_900] + Duration::from_millis(20),
+        "{:?} {:?}",
+        alone[9_900],
+        among[9_900]
+    );
+}
+
+#[test]
+fn a_guest_whose_device_hangs_holds_up_nobody_else() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (hanging, _) = serve(move |_, _| {
+        // Until there is no sender any more.
+        released.recv().unwrap_err();
+    });
+    let (quiet, _) = serve(echo);
+    let mut stuck = Vm::boot(&hanging.socket(), feature::ALL, &[64]).unwrap();
+    let chain = stuck.memory.chain(&[b"hello"], &[8]);
+    let head = stuck.rings[REQUESTS].add(&chain);
+    stuck.rings[REQUESTS].push(head);
+    stuck.rings[REQUESTS].kick();
+
+    let mut vm = Vm::boot(&quiet.socket(), feature::ALL, &[64]).unwrap();
+    assert!(vm.rings[REQUESTS].ask(&[b"hello"], &[8]).is_some());
+    vm.reboot().unwrap();
+    assert!(vm.rings[REQUESTS].ask(&[b"hello"], &[8]).is_some());
+    assert!(
+        stuck.front_end.features().is_ok(),
+        "its own front end is heard"
+    );
+
+    drop(release);
+    assert_eq!(stuck.rings[REQUESTS].wait().map(|used| used.len), Some(0));
+}
