@@ -86,6 +86,8 @@ fn fuzz(package: &str, target: &str) -> Result<Command> {
     ]);
     fuzz.args([&folder, target]).arg(&corpus);
     fuzz.arg("--").arg(format!("-max_total_time={TIME}"));
+    // In seconds. A hang shall be found in the time there is.
+    fuzz.arg("-timeout=10");
     fuzz.arg(format!("-artifact_prefix={}/", found.display()));
     Ok(fuzz)
 }

@@ -77,9 +77,10 @@ impl<D: Device> Direct<D> {
         self.event(queue);
     }
 
-    /// What the device watches is looked after.
+    /// The worker looks after what the device watches, and takes up what it left for later.
     pub fn poll(&self) {
         self.event(self.vrings.len() + 1);
+        self.event(self.vrings.len() + 2);
     }
 
     fn event(&self, event: usize) {

@@ -170,7 +170,6 @@ impl State {
     /// The driver sets the ring up anew, or the device: nothing of before is ever written.
     fn new_life(&mut self) {
         self.life = self.life.wrapping_add(1);
-        self.broken = false;
         self.chains.iter_mut().for_each(|chain| chain.taken = false);
         self.parked.clear();
         self.introduced = false;
@@ -375,6 +374,7 @@ impl VringT<Memory> for Vring {
             Phase::Fresh => {}
             Phase::Stopped(stopped) if stopped == base => {}
             Phase::Started | Phase::Stopping | Phase::Stopped(_) => {
+                state.broken = false;
                 state.new_life();
                 self.0.reset.store(true, Ordering::Release);
             }
@@ -386,12 +386,10 @@ impl VringT<Memory> for Vring {
     fn set_queue_ready(&self, ready: bool) {
         let mut ring = self.0.lock();
         ring.vring.get_queue_mut().set_ready(ready);
-        ring.state.phase = if ready {
-            Phase::Started
-        } else {
-            Phase::Stopping
-        };
-        if !ready {
+        if ready {
+            ring.state.phase = Phase::Started;
+        } else if ring.state.phase == Phase::Started {
+            ring.state.phase = Phase::Stopping;
             ring.go_on();
         }
     }
@@ -440,6 +438,21 @@ impl VringT<Memory> for Vring {
         Ok(self.0.vring.get_ref().is_enabled())
     }
 
+    /// The used index, which vhost-user-backend reads from memory when the ring starts. A ring that
+    /// goes on has returned all chains but those that the device has. One that does not is new, and
+    /// only happens to begin at the base where the former one stopped: indices have 16 bits.
+    fn set_queue_next_used(&self, used: u16) {
+        let mut ring = self.0.lock();
+        let queue = ring.vring.get_queue_mut();
+        queue.set_next_used(used);
+        let missing = usize::from(queue.next_avail().wrapping_sub(used));
+        let taken = ring.state.chains.iter().filter(|chain| chain.taken).count();
+        if matches!(ring.state.phase, Phase::Stopped(_)) && taken != missing {
+            ring.state.new_life();
+            self.0.reset.store(true, Ordering::Release);
+        }
+    }
+
     fn get_ref(&self) -> MutexGuard<'_, VringState<Memory>> {
         self.0.vring.get_ref()
     }
@@ -477,10 +490,6 @@ impl VringT<Memory> for Vring {
         self.0
             .vring
             .set_queue_info(desc_table, avail_ring, used_ring)
-    }
-
-    fn set_queue_next_used(&self, idx: u16) {
-        self.0.vring.set_queue_next_used(idx);
     }
 
     fn set_queue_size(&self, num: u16) {

@@ -101,6 +101,49 @@ fn an_answer_between_stop_and_reset_is_never_written() {
     assert_eq!(vm.rings[REQUESTS].pop(), None);
 }
 
+/// The index where the ring stopped is 65,536, which is 0.
+#[test]
+fn a_guest_that_reboots_at_the_base_where_it_stopped_is_reset() {
+    let (handle, held) = hold();
+    let (server, seen) = serve(handle);
+    let mut vm = Vm::boot(&server.socket(), feature::ALL, &[2]).unwrap();
+    let head = vm.rings[REQUESTS].add(&vm.memory.chain(&[b"hello"], &[8]));
+    for _ in 0..u16::MAX {
+        vm.rings[REQUESTS].push(head);
+        vm.rings[REQUESTS].notify();
+        held.recv_timeout(LIMIT).unwrap().send(b"");
+        assert!(vm.rings[REQUESTS].wait().is_some());
+    }
+    vm.rings[REQUESTS].push(head);
+    vm.rings[REQUESTS].notify();
+    let reply = held.recv_timeout(LIMIT).unwrap();
+    assert_eq!(vm.stop().unwrap(), [0]);
+    vm.rings[REQUESTS].reset();
+
+    vm.start(&[0]).unwrap();
+
+    assert!(was_reset(&seen));
+    assert!(is_silent(&mut vm, || reply.send(b"late")));
+    let (_, reply) = ask(&mut vm, &held);
+    reply.send(b"new");
+    assert_eq!(vm.rings[REQUESTS].wait(), Some(Used { id: 0, len: 3 }));
+}
+
+#[test]
+fn nothing_is_written_when_a_stopped_queue_is_stopped_again() {
+    let (handle, held) = hold();
+    let (server, _) = serve(handle);
+    let mut vm = Vm::boot(&server.socket(), feature::ALL, &[64]).unwrap();
+    let (_, reply) = ask(&mut vm, &held);
+    let base = vm.front_end.stop(REQUESTS).unwrap();
+    reply.send(b"late");
+
+    let memory = vm.memory.snapshot();
+    assert_eq!(vm.front_end.stop(REQUESTS).unwrap(), base);
+
+    assert!(memory == vm.memory.snapshot());
+}
+
 /// User-Mode Linux, and a pause of cloud-hypervisor.
 #[test]
 fn nothing_is_written_while_a_queue_is_only_disabled() {
