@@ -15,6 +15,8 @@ use crate::common::REQUESTS;
 const WORLD: Token = Token(0);
 const TIMER: Token = Token(u64::MAX);
 
+/// What makes a listener wait for what comes next, and do nothing else.
+const WAIT: u8 = b'w';
 /// What a listener hears of its driver besides requests.
 const NEGOTIATED: u8 = b'N';
 const RESET: u8 = b'R';
@@ -44,6 +46,10 @@ impl Device for Listener {
             WORLD => {
                 let mut word = [0];
                 self.world.read_exact(&mut word).unwrap();
+                if word == [WAIT] {
+                    self.heard.send(WAIT).unwrap();
+                    self.world.read_exact(&mut word).unwrap();
+                }
                 self.held.drain(..).for_each(|reply| reply.send(&word));
                 self.heard.send(word[0]).unwrap();
             }
@@ -180,4 +186,30 @@ fn a_device_that_was_reset_hears_the_features_afterwards() {
 
     assert!(comes(&hears, RESET));
     assert!(comes(&hears, NEGOTIATED));
+}
+
+/// The front end's mistake, or a race with it.
+#[test]
+fn a_kick_that_is_gone_when_it_is_looked_at_does_no_harm() {
+    let (mut world, hears, server) = listener();
+    let mut vm = Vm::boot(&server.socket(), feature::ALL, &[64]).unwrap();
+
+    // The kick at the start is over when this is heard.
+    world.write_all(b"a").unwrap();
+    assert!(comes(&hears, b'a'));
+
+    // The next time that the worker looks, it finds the world and a kick, in this order.
+    world.write_all(b"w").unwrap();
+    assert!(comes(&hears, WAIT));
+    vm.rings[REQUESTS].kick();
+    world.write_all(b"xw").unwrap();
+    assert!(comes(&hears, WAIT));
+    vm.rings[REQUESTS].take_kick_back();
+    world.write_all(b"y").unwrap();
+    assert!(comes(&hears, b'y'));
+    // When this is heard, the worker has looked for the kick.
+    world.write_all(b"z").unwrap();
+    assert!(comes(&hears, b'z'));
+
+    assert!(vm.rings[REQUESTS].ask(&[b"soon"], &[8]).is_some());
 }

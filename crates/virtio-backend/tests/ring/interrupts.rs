@@ -134,16 +134,3 @@ fn a_late_answer_is_interrupted_for() {
         assert_eq!(vm.rings[REQUESTS].wait().unwrap().len, 1);
     }
 }
-
-#[test]
-fn a_kick_that_is_taken_back_does_no_harm() {
-    let (server, _) = serve(echo);
-    let mut vm = Vm::boot(&server.socket(), feature::ALL, &[64]).unwrap();
-
-    for _ in 0..1000 {
-        vm.rings[REQUESTS].kick();
-        vm.rings[REQUESTS].take_kick_back();
-    }
-
-    assert!(vm.rings[REQUESTS].ask(&[b"hello"], &[8]).is_some());
-}
