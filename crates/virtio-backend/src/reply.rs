@@ -72,7 +72,8 @@ impl Reply {
     /// provides in pieces.
     ///
     /// `source` runs while the queue is locked: it must not answer another request. It is not
-    /// called when the guest was reset.
+    /// called when the guest was reset. While the queue is stopped the answer waits in memory, so a
+    /// device whose answers have no natural bound sets one.
     pub fn fill(mut self, length: usize, mut source: impl FnMut(&mut [u8])) {
         self.answer(length, &mut source);
     }
