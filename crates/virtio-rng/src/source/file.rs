@@ -39,6 +39,14 @@ impl File {
     pub fn open(guest: &str, path: impl Into<PathBuf>, watch: &Watch) -> io::Result<Self> {
         let path = path.into();
         let file = open_file(&path)?;
+        let kind = file.metadata()?.file_type();
+        if kind.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if kind.is_file() {
+            let path = path.display();
+            log::warn!("{guest}: source {path}: a regular file gives the same to all who read it");
+        }
         let shared = Arc::new(Shared {
             ahead: Mutex::default(),
             changed: Condvar::new(),
@@ -48,6 +56,8 @@ impl File {
             guest: guest.to_owned(),
             path,
             shared: Arc::clone(&shared),
+            health: Health::default(),
+            tested: Vec::new(),
             trouble: None,
         };
         // Ends when the `File` is dropped, or when the read returns that it is in then: nothing interrupts that.
@@ -144,6 +154,9 @@ struct Reader {
     guest: String,
     path: PathBuf,
     shared: Arc<Shared>,
+    health: Health,
+    /// Passed the test, and waits for the start-up test to be over.
+    tested: Vec<u8>,
     /// What was reported and is not over yet.
     trouble: Option<Trouble>,
 }
@@ -164,8 +177,6 @@ impl Reader {
 
     /// Reads ahead until there is trouble, or nobody left to read for.
     fn read(&mut self, file: &mut fs::File) -> Option<Trouble> {
-        let mut health = Health::default();
-        let mut tested = Vec::new();
         let mut chunk = [0; CHUNK];
         while self.shared.wanted() {
             let read = match file.read(&mut chunk) {
@@ -174,13 +185,15 @@ impl Reader {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Some(Trouble::Silent(error)),
             };
-            if let Err(test) = health.test(read) {
+            if let Err(test) = self.health.test(read) {
+                self.health = Health::default();
+                self.tested.clear();
                 self.shared.ahead().bytes.clear();
                 return Some(Trouble::Unhealthy(test));
             }
-            tested.extend_from_slice(read);
-            if health.started() {
-                self.shared.put(mem::take(&mut tested));
+            self.tested.extend_from_slice(read);
+            if self.health.started() {
+                self.shared.put(mem::take(&mut self.tested));
                 if self.trouble.take().is_some() {
                     let (guest, path) = (&self.guest, self.path.display());
                     log::info!("{guest}: source {path}: works again");
