@@ -82,6 +82,9 @@ impl File {
         let mut guests = Vec::new();
         for table in tables {
             let (common, guest) = self.guest(table)?;
+            if guest.name.is_empty() || guest.name.contains(char::is_control) {
+                return Err(self.error(common.name.span().start, "not a name for the log"));
+            }
             if !names.insert(guest.name.clone()) {
                 return Err(self.error(common.name.span().start, "another guest has this name"));
             }

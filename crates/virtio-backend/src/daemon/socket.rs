@@ -27,7 +27,11 @@ pub(super) enum Socket {
 
 /// Opens all `sockets`, or none. The paths that were bound for that are removed when dropped.
 pub(super) fn open(sockets: Vec<Socket>) -> anyhow::Result<(Vec<UnixListener>, Vec<Bound>)> {
-    let mut inherited = inherited().context("LISTEN_FDS")?;
+    // A socket that is handed over by its number may be one of these: it has one owner.
+    let mut inherited = match sockets.as_slice() {
+        [Socket::Adopted(_)] => Vec::new(),
+        _ => inherited().context("LISTEN_FDS")?,
+    };
     let (mut listeners, mut bound) = (Vec::new(), Vec::new());
     for socket in sockets {
         listeners.push(match socket {
@@ -46,6 +50,13 @@ pub(super) fn open(sockets: Vec<Socket>) -> anyhow::Result<(Vec<UnixListener>, V
                 }
             },
         });
+    }
+    // Its front ends would wait for ever.
+    if let Some(extra) = inherited.first() {
+        bail!(
+            "LISTEN_FDS: no guest is served at {}",
+            path(extra).display()
+        );
     }
     Ok((listeners, bound))
 }

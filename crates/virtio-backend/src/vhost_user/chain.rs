@@ -4,14 +4,15 @@
 //! buffers.
 
 use virtio_queue::DescriptorChain;
-use vm_memory::{Address, Bytes, GuestAddress, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, VolatileSlice};
 
 /// Most descriptors in a chain. The specification's limit is the queue's size (2.7.5.3.1), which
 /// Linux keeps only without an indirect table; a table can claim 65,535.
 const MAX_DESCRIPTORS: usize = 1024;
 
-/// Bytes that go from a device to guest memory at a time: few enough for the first-level cache.
-pub(super) const PIECE: usize = 4096;
+/// Bytes that go from a device to guest memory at a time: few enough that the copy costs little
+/// beside a fast generator, and enough that asking for them does.
+pub(super) const PIECE: usize = 512;
 
 /// The writable part of a chain that the device has. Addresses, not memory: that may be replaced
 /// meanwhile.
@@ -76,18 +77,26 @@ impl Writable {
     ) -> usize {
         let (mut rest, mut prefix, mut whole) = (length, 0, true);
         for &(start, size) in &self.0 {
-            let mut offset = 0;
-            while let Some(bytes) = piece
-                .get_mut(..rest.min(size - offset).min(PIECE))
-                .filter(|bytes| !bytes.is_empty())
-            {
-                source(bytes);
-                whole &= start
-                    .checked_add(offset as u64)
-                    .is_some_and(|to| memory.write_slice(bytes, to).is_ok());
-                prefix += if whole { bytes.len() } else { 0 };
-                offset += bytes.len();
-                rest -= bytes.len();
+            let mut left = size.min(rest);
+            rest -= left;
+            // Looked up once for a buffer: that takes as long as to fill a piece of it.
+            for slice in GuestMemoryBackend::get_slices(memory, start, left) {
+                // An error is the last there is: all that is left has no place.
+                let here = slice.as_ref().map_or(left, VolatileSlice::len);
+                whole &= slice.is_ok();
+                prefix += if whole { here } else { 0 };
+                left -= here;
+                let mut offset = 0;
+                while let Some(bytes) = piece
+                    .get_mut(..PIECE.min(here - offset))
+                    .filter(|bytes| !bytes.is_empty())
+                {
+                    source(bytes);
+                    if let Ok(Ok(to)) = slice.as_ref().map(|slice| slice.offset(offset)) {
+                        to.copy_from(bytes);
+                    }
+                    offset += bytes.len();
+                }
             }
         }
         prefix

@@ -74,18 +74,18 @@ impl<D: Device> Direct<D> {
 
     /// The driver kicks a queue.
     pub fn kick(&self, queue: usize) {
-        self.event(queue);
+        self.event(queue as u16);
     }
 
     /// The worker looks after what the device watches, and takes up what it left for later.
     pub fn poll(&self) {
-        self.event(self.vrings.len() + 1);
-        self.event(self.vrings.len() + 2);
+        self.event(Session::<D>::WATCH);
+        self.event(Session::<D>::WAKE);
     }
 
-    fn event(&self, event: usize) {
+    fn event(&self, event: u16) {
         self.session
-            .handle_event(event as u16, EventSet::IN, &self.vrings, 0)
+            .handle_event(event, EventSet::IN, &self.vrings, 0)
             .unwrap();
     }
 }

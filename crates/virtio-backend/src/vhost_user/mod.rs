@@ -9,6 +9,7 @@ mod chain;
 mod direct;
 mod ring;
 mod session;
+mod vring;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

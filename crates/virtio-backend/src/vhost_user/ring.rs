@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A ring: what vhost-user-backend knows of a queue, and what it does not.
+//! A ring, and what the device has of it.
 //!
-//! vhost-user-backend tells a back end when a ring stops, but not where it starts again, nor that
-//! it was disabled; so this is its ring type, which sees each of these, and keeps the two promises
-//! that depend on them: nothing is written to a stopped ring, and what belongs to a ring's former
-//! life is never written at all.
+//! Two promises are kept here: nothing is written to a stopped ring, and what belongs to a ring's
+//! former life is never written at all. [`vring`](super::vring) tells when a ring stops, and when a
+//! life ends.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io;
 use std::mem;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
+use vhost_user_backend::{VhostUserBackend, VringEpollHandler, VringMutex, VringState, VringT};
 use virtio_bindings::bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
 use virtio_queue::{DescriptorChain, Error, Queue as VirtQueue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
-use vmm_sys_util::event::EventConsumer;
+use vmm_sys_util::epoll::EventSet;
 
 use super::chain::{PIECE, Writable};
 use crate::reply::pieces_of;
@@ -29,31 +27,33 @@ pub(super) type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
 
 /// The ring type that vhost-user-backend works with.
 #[derive(Clone)]
-pub(super) struct Vring(Arc<Inner>);
+pub(super) struct Vring(pub(super) Arc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     memory: Memory,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     /// Locked after `state`, by whoever needs both.
-    vring: VringMutex<Memory>,
+    pub(super) vring: VringMutex<Memory>,
     /// A life of the ring has ended, and the device does not know yet.
-    reset: AtomicBool,
+    pub(super) reset: AtomicBool,
 }
 
-struct State {
-    phase: Phase,
+pub(super) struct State {
+    pub(super) phase: Phase,
     /// Tells replies and events of this life from those of former ones.
     life: u32,
     /// The device has [`Events`] for this life.
     introduced: bool,
     /// The ring's own words are nonsense: it is left alone until the driver sets it up again.
-    broken: bool,
+    pub(super) broken: bool,
     /// What the driver did wrong last, for the log.
     fault: Option<&'static str>,
     /// The chains, by head.
-    chains: Vec<Chain>,
+    pub(super) chains: Vec<Chain>,
     /// Answers that came while nothing may be written, until the ring goes on.
     parked: Vec<(u16, Vec<u8>)>,
+    /// The driver is to be interrupted, as soon as there is a way to.
+    pub(super) owed: bool,
     /// Events that wait for a buffer.
     events: VecDeque<Vec<u8>>,
     /// What an answer passes through.
@@ -61,7 +61,7 @@ struct State {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Not started in this life.
     Fresh,
     /// Started. User-Mode Linux never says that it stops.
@@ -74,8 +74,8 @@ enum Phase {
 
 /// What is known of a head: where its answer goes, if the device has it.
 #[derive(Default)]
-struct Chain {
-    taken: bool,
+pub(super) struct Chain {
+    pub(super) taken: bool,
     writable: Writable,
 }
 
@@ -106,6 +106,33 @@ impl Vring {
         }
     }
 
+    /// Has `worker` say, as `event`, each time that the driver kicks, in place of saying that a kick
+    /// is unread: it stays unread, which saves a system call for each request.
+    ///
+    /// vhost-user-backend removes by file descriptor, so it removes this when the ring stops as it
+    /// would its own. It holds the ring's lock meanwhile, and so does this.
+    pub(super) fn wait_for_edges<T: VhostUserBackend>(
+        &self,
+        worker: &Weak<VringEpollHandler<T>>,
+        event: u16,
+    ) {
+        let ring = self.0.lock();
+        let (Some(kick), Some(worker), true) =
+            (ring.vring.get_kick(), worker.upgrade(), ring.running())
+        else {
+            return;
+        };
+        let (kick, event) = (kick.as_raw_fd(), event.into());
+        let edges = EventSet::IN | EventSet::EDGE_TRIGGERED;
+        if worker
+            .unregister_listener(kick, EventSet::IN, event)
+            .is_ok()
+        {
+            // What was there before was just taken out: there is room.
+            worker.register_listener(kick, edges, event).ok();
+        }
+    }
+
     /// Asks the driver for no kicks, while requests are looked for anyway.
     pub(super) fn quieten(&self) {
         let mut ring = self.0.lock();
@@ -125,6 +152,11 @@ impl Vring {
         let mut ring = self.0.lock();
         ring.go_on();
         ring.running()
+    }
+
+    /// Waits for who is at the ring now. Who comes later sees the memory that there is then.
+    pub(super) fn settle(&self) {
+        drop(self.0.lock());
     }
 
     /// What the driver did wrong since this was asked last.
@@ -151,7 +183,28 @@ impl Vring {
 }
 
 impl Inner {
-    fn lock(&self) -> Locked<'_> {
+    pub(super) fn new(memory: Memory, max_queue_size: u16) -> Result<Self, Error> {
+        let state = State {
+            phase: Phase::Fresh,
+            life: 0,
+            introduced: false,
+            broken: false,
+            fault: None,
+            chains: Vec::new(),
+            parked: Vec::new(),
+            owed: false,
+            events: VecDeque::new(),
+            piece: Box::new([0; PIECE]),
+        };
+        Ok(Self {
+            vring: VringMutex::new(memory.clone(), max_queue_size)?,
+            memory,
+            state: Mutex::new(state),
+            reset: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn lock(&self) -> Locked<'_> {
         Locked {
             state: lock(&self.state),
             vring: self.vring.get_mut(),
@@ -162,25 +215,26 @@ impl Inner {
 
 impl State {
     /// What the ring says of itself cannot be. It stops alone, until the driver sets it up again.
-    fn breaks(&mut self, fault: &'static str) {
+    pub(super) fn breaks(&mut self, fault: &'static str) {
         self.broken = true;
         self.fault = Some(fault);
     }
 
     /// The driver sets the ring up anew, or the device: nothing of before is ever written.
-    fn new_life(&mut self) {
+    pub(super) fn new_life(&mut self) {
         self.life = self.life.wrapping_add(1);
         self.chains.iter_mut().for_each(|chain| chain.taken = false);
         self.parked.clear();
+        self.owed = false;
         self.introduced = false;
         self.events.clear();
     }
 }
 
 /// A ring, and the memory it is in, for as long as nobody else touches it.
-struct Locked<'a> {
-    state: MutexGuard<'a, State>,
-    vring: MutexGuard<'a, VringState<Memory>>,
+pub(super) struct Locked<'a> {
+    pub(super) state: MutexGuard<'a, State>,
+    pub(super) vring: MutexGuard<'a, VringState<Memory>>,
     memory: <Memory as GuestAddressSpace>::T,
 }
 
@@ -241,8 +295,12 @@ impl Locked<'_> {
         let queue = self.vring.get_queue_mut();
         if queue.add_used(&*self.memory, head, written).is_err() {
             state.breaks("used ring outside memory");
-        } else if wants_interrupt(queue, &self.memory) && self.vring.signal_used_queue().is_err() {
-            state.fault = Some("call descriptor takes no interrupt");
+        } else if wants_interrupt(queue, &self.memory) {
+            match self.vring.get_call() {
+                // Fails if so many interrupts are pending that one more makes no difference.
+                Some(call) => call.notify().unwrap_or_default(),
+                None => state.owed = true,
+            }
         }
     }
 
@@ -256,7 +314,7 @@ impl Locked<'_> {
         })
     }
 
-    fn go_on(&mut self) {
+    pub(super) fn go_on(&mut self) {
         if !self.writable() {
             return;
         }
@@ -333,185 +391,5 @@ impl Ring for Inner {
         ring.go_on();
         // Events wait in order: if one does, this one does.
         urgency == Urgency::Keep || ring.state.events.pop_back().is_none()
-    }
-}
-
-impl<'a> VringStateGuard<'a, Memory> for Vring {
-    type G = MutexGuard<'a, VringState<Memory>>;
-}
-
-impl<'a> VringStateMutGuard<'a, Memory> for Vring {
-    type G = MutexGuard<'a, VringState<Memory>>;
-}
-
-impl VringT<Memory> for Vring {
-    fn new(memory: Memory, max_queue_size: u16) -> Result<Self, Error> {
-        let state = State {
-            phase: Phase::Fresh,
-            life: 0,
-            introduced: false,
-            broken: false,
-            fault: None,
-            chains: Vec::new(),
-            parked: Vec::new(),
-            events: VecDeque::new(),
-            piece: Box::new([0; PIECE]),
-        };
-        let vring = VringMutex::new(memory.clone(), max_queue_size)?;
-        Ok(Self(Arc::new(Inner {
-            memory,
-            state: Mutex::new(state),
-            vring,
-            reset: AtomicBool::new(false),
-        })))
-    }
-
-    /// SET_VRING_BASE, the only sign of a guest's reset that most front ends give: a guest that was
-    /// merely stopped goes on where it was.
-    fn set_queue_next_avail(&self, base: u16) {
-        let mut state = lock(&self.0.state);
-        match state.phase {
-            Phase::Fresh => {}
-            Phase::Stopped(stopped) if stopped == base => {}
-            Phase::Started | Phase::Stopping | Phase::Stopped(_) => {
-                state.broken = false;
-                state.new_life();
-                self.0.reset.store(true, Ordering::Release);
-            }
-        }
-        self.0.vring.set_queue_next_avail(base);
-    }
-
-    /// A ring becomes ready with its kick, and unready when GET_VRING_BASE arrives.
-    fn set_queue_ready(&self, ready: bool) {
-        let mut ring = self.0.lock();
-        ring.vring.get_queue_mut().set_ready(ready);
-        if ready {
-            ring.state.phase = Phase::Started;
-        } else if ring.state.phase == Phase::Started {
-            ring.state.phase = Phase::Stopping;
-            ring.go_on();
-        }
-    }
-
-    /// Asked for GET_VRING_BASE alone, when what was begun is finished: from now on nothing is
-    /// written.
-    fn queue_next_avail(&self) -> u16 {
-        let mut state = lock(&self.0.state);
-        let base = self.0.vring.queue_next_avail();
-        state.phase = Phase::Stopped(base);
-        state.broken = false;
-        base
-    }
-
-    fn set_enabled(&self, enabled: bool) {
-        // Under the lock: when a ring is disabled, nobody is still writing.
-        let _state = lock(&self.0.state);
-        self.0.vring.set_enabled(enabled);
-    }
-
-    /// A used ring outside memory is the guest's fault: it breaks the ring, not the session.
-    fn queue_used_idx(&self) -> Result<u16, Error> {
-        let mut state = lock(&self.0.state);
-        Ok(self.0.vring.queue_used_idx().unwrap_or_else(|_| {
-            state.breaks("used ring outside memory");
-            0
-        }))
-    }
-
-    /// A kick that another event has read already is not worth the worker's life, which an error
-    /// would end.
-    fn read_kick(&self) -> io::Result<bool> {
-        let kick = self
-            .0
-            .vring
-            .get_ref()
-            .get_kick()
-            .as_ref()
-            .map(EventConsumer::consume);
-        if kick
-            .is_some_and(|kick| kick.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock))
-        {
-            // The other end is gone, which epoll would report for ever.
-            self.0.vring.set_kick(None);
-        }
-        Ok(self.0.vring.get_ref().is_enabled())
-    }
-
-    /// The used index, which vhost-user-backend reads from memory when the ring starts. A ring that
-    /// goes on has returned all chains but those that the device has. One that does not is new, and
-    /// only happens to begin at the base where the former one stopped: indices have 16 bits.
-    fn set_queue_next_used(&self, used: u16) {
-        let mut ring = self.0.lock();
-        let queue = ring.vring.get_queue_mut();
-        queue.set_next_used(used);
-        let missing = usize::from(queue.next_avail().wrapping_sub(used));
-        let taken = ring.state.chains.iter().filter(|chain| chain.taken).count();
-        if matches!(ring.state.phase, Phase::Stopped(_)) && taken != missing {
-            ring.state.new_life();
-            self.0.reset.store(true, Ordering::Release);
-        }
-    }
-
-    fn get_ref(&self) -> MutexGuard<'_, VringState<Memory>> {
-        self.0.vring.get_ref()
-    }
-
-    fn get_mut(&self) -> MutexGuard<'_, VringState<Memory>> {
-        self.0.vring.get_mut()
-    }
-
-    fn add_used(&self, desc_index: u16, len: u32) -> Result<(), Error> {
-        self.0.vring.add_used(desc_index, len)
-    }
-
-    fn signal_used_queue(&self) -> io::Result<()> {
-        self.0.vring.signal_used_queue()
-    }
-
-    fn enable_notification(&self) -> Result<bool, Error> {
-        self.0.vring.enable_notification()
-    }
-
-    fn disable_notification(&self) -> Result<(), Error> {
-        self.0.vring.disable_notification()
-    }
-
-    fn needs_notification(&self) -> Result<bool, Error> {
-        self.0.vring.needs_notification()
-    }
-
-    fn set_queue_info(
-        &self,
-        desc_table: u64,
-        avail_ring: u64,
-        used_ring: u64,
-    ) -> Result<(), Error> {
-        self.0
-            .vring
-            .set_queue_info(desc_table, avail_ring, used_ring)
-    }
-
-    fn set_queue_size(&self, num: u16) {
-        let mut ring = self.0.lock();
-        ring.vring.get_queue_mut().set_size(num);
-        let size = ring.vring.get_queue().size();
-        ring.state.chains.resize_with(size.into(), Chain::default);
-    }
-
-    fn set_queue_event_idx(&self, enabled: bool) {
-        self.0.vring.set_queue_event_idx(enabled);
-    }
-
-    fn set_kick(&self, file: Option<File>) {
-        self.0.vring.set_kick(file);
-    }
-
-    fn set_call(&self, file: Option<File>) {
-        self.0.vring.set_call(file);
-    }
-
-    fn set_err(&self, file: Option<File>) {
-        self.0.vring.set_err(file);
     }
 }

@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use log::{debug, info};
 use rustix::event::{EventfdFlags, eventfd};
@@ -34,7 +34,7 @@ const TURN: usize = 64;
 /// What happens to the device happens on the connection's worker, but for `stop`, and the reset of
 /// RESET_DEVICE, which the thread that reads the socket sees through. The rest of what that thread
 /// hears it notes, and the worker catches up before it does anything else.
-pub(super) struct Session<D> {
+pub(super) struct Session<D: Device> {
     guest: Arc<Guest<D>>,
     config: Vec<u8>,
     features: u64,
@@ -45,6 +45,8 @@ pub(super) struct Session<D> {
     stopped: AtomicBool,
     /// The rings, which vhost-user-backend shows with each event, but not for RESET_DEVICE.
     vrings: OnceLock<Vec<Vring>>,
+    /// The worker, which has the session.
+    worker: OnceLock<Weak<VringEpollHandler<Arc<Self>>>>,
     /// Kept open: User-Mode Linux takes its end for the end of the device.
     channel: Mutex<Option<Backend>>,
     /// Wakes the worker, for another turn or because the session is over. vhost-user-backend has an
@@ -54,6 +56,15 @@ pub(super) struct Session<D> {
 }
 
 impl<D: Device> Session<D> {
+    #[expect(clippy::cast_possible_truncation, reason = "a device has a few queues")]
+    const QUEUES: u16 = D::QUEUES.len() as u16;
+
+    // The worker's events are numbers: a queue's that it runs, one of vhost-user-backend's own, and
+    // from there on ours. The last are a queue's that it was kicked.
+    pub(super) const WATCH: u16 = Self::QUEUES + 1;
+    pub(super) const WAKE: u16 = Self::WATCH + 1;
+    const KICKED: u16 = Self::WAKE + 1;
+
     pub(super) fn new(guest: Arc<Guest<D>>) -> io::Result<Self> {
         let ring_features = 1 << VIRTIO_F_VERSION_1
             | 1 << VIRTIO_RING_F_INDIRECT_DESC
@@ -75,6 +86,7 @@ impl<D: Device> Session<D> {
             negotiated: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             vrings: OnceLock::new(),
+            worker: OnceLock::new(),
             channel: Mutex::new(None),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             over: AtomicBool::new(false),
@@ -82,15 +94,12 @@ impl<D: Device> Session<D> {
     }
 
     /// Has `worker` wait also for what the device watches, and to be woken.
-    pub(super) fn attach(&self, worker: &VringEpollHandler<Arc<Self>>) -> io::Result<()> {
-        // One number more than there are queues is vhost-user-backend's own.
+    pub(super) fn attach(&self, worker: &Arc<VringEpollHandler<Arc<Self>>>) -> io::Result<()> {
+        self.worker.get_or_init(|| Arc::downgrade(worker));
         let watch = self.guest.watch.as_fd().as_raw_fd();
-        worker.register_listener(watch, EventSet::IN, D::QUEUES.len() as u64 + 1)?;
-        worker.register_listener(
-            self.wake.as_raw_fd(),
-            EventSet::IN,
-            D::QUEUES.len() as u64 + 2,
-        )
+        // First what ends the worker.
+        worker.register_listener(self.wake.as_raw_fd(), EventSet::IN, Self::WAKE.into())?;
+        worker.register_listener(watch, EventSet::IN, Self::WATCH.into())
     }
 
     /// Ends the worker. Without this, dropping the daemon would wait for it for ever.
@@ -215,8 +224,13 @@ impl<D: Device> VhostUserBackend for Session<D> {
         bytes
     }
 
-    /// A replaced memory is seen by whoever looks next: nothing here keeps a pointer into it.
+    /// The memory was replaced: what is being written goes to the former one, so that has to end.
     fn update_memory(&self, _memory: Memory) -> io::Result<()> {
+        self.vrings
+            .get()
+            .into_iter()
+            .flatten()
+            .for_each(Vring::settle);
         Ok(())
     }
 
@@ -246,11 +260,15 @@ impl<D: Device> VhostUserBackend for Session<D> {
         let mut state = lock(&self.guest.state);
         let State { device, request } = &mut *state;
         self.catch_up(device, vrings);
-        match vrings.get(usize::from(event)) {
-            Some(vring) => self.serve(event, vring, device, request),
-            None if usize::from(event) == vrings.len() + 1 => {
-                self.guest.watch.poll(|token| device.ready(token));
+        let queue = event.checked_sub(Self::KICKED).unwrap_or(event);
+        match vrings.get(usize::from(queue)) {
+            Some(vring) => {
+                if let (true, Some(worker)) = (event == queue, self.worker.get()) {
+                    vring.wait_for_edges(worker, Self::KICKED + queue);
+                }
+                self.serve(queue, vring, device, request);
             }
+            None if event == Self::WATCH => self.guest.watch.poll(|token| device.ready(token)),
             // The one way to end the worker.
             None if self.over.load(Ordering::Acquire) => {
                 return Err(io::ErrorKind::ConnectionAborted.into());
