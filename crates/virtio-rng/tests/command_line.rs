@@ -60,6 +60,13 @@ impl Daemon {
         while !self.log.recv_timeout(LIMIT).unwrap().contains(text) {}
     }
 
+    /// Ends the daemon with SIGTERM. Returns what was not waited for of its log.
+    fn rest_of_log(mut self) -> Vec<String> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.child.wait().unwrap();
+        self.log.iter().collect()
+    }
+
     /// Ends the daemon with SIGTERM. Returns its exit code.
     fn terminate(mut self) -> Option<i32> {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
@@ -272,6 +279,33 @@ fn a_listening_socket_is_handed_over_as_systemd_does() {
 }
 
 #[test]
+fn a_socket_may_be_handed_over_in_both_ways_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, fd) = listening(&directory);
+    let start = format!("export LISTEN_PID=$$ LISTEN_FDS=1; exec {DAEMON} --fd 3 3<&0");
+    let _daemon = Daemon::start(Command::new("sh").args(["-c", &start]).stdin(fd), 1);
+    use_device(&path);
+}
+
+#[test]
+fn a_socket_that_is_handed_over_for_nobody_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, fd) = listening(&directory);
+    let other = directory.path().join("other.sock");
+    let start = format!(
+        "export LISTEN_PID=$$ LISTEN_FDS=1; exec {DAEMON} --socket-path {} 3<&0",
+        other.display()
+    );
+    let output = Command::new("sh")
+        .args(["-c", &start])
+        .stdin(fd)
+        .output()
+        .unwrap();
+    refused(&output, "handed-over.sock");
+    assert!(!other.exists());
+}
+
+#[test]
 fn mistakes_in_the_file_are_named_by_line_and_key_before_there_is_a_socket() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("guests.toml");
@@ -355,4 +389,16 @@ fn a_file_serves_many_guests_each_on_its_own_socket() {
     }
     assert_eq!(daemon.terminate(), Some(0));
     assert!(sockets.iter().all(|socket| !socket.exists()));
+}
+
+#[test]
+fn a_front_end_that_comes_and_goes_does_not_fill_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rng.sock");
+    let daemon = Daemon::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
+    for _ in 0..200 {
+        drop(UnixStream::connect(&path).unwrap());
+    }
+    use_device(&path);
+    assert_eq!(daemon.rest_of_log().len(), 100);
 }

@@ -11,12 +11,14 @@ mod ring;
 mod session;
 mod vring;
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use log::{error, info};
+use log::{Level, error};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use vhost::vhost_user::{Error as VhostUserError, Listener};
 use vhost_user_backend::{Error, ShutdownHandle, VhostUserDaemon};
@@ -35,6 +37,10 @@ const RETRY: Timespec = Timespec {
     tv_nsec: 0,
 };
 
+/// How many lines the log has of a guest's coming and going in that time.
+const NOTICES: u32 = 100;
+const NOTICES_TIME: Duration = Duration::from_secs(60);
+
 /// One guest: its device, behind its socket.
 ///
 /// Front ends come and go, one at a time; the device stays, and is reset whenever one goes.
@@ -46,6 +52,8 @@ pub struct Guest<D> {
     quit: OwnedFd,
     /// Ends the session there is.
     session: Mutex<Option<ShutdownHandle>>,
+    /// How much was logged of the guest's coming and going, since when.
+    notices: Mutex<(u32, Instant)>,
 }
 
 /// What the guest's loop works with, one event at a time.
@@ -70,6 +78,7 @@ impl<D: Device> Guest<D> {
             watch,
             quit: eventfd(0, EventfdFlags::CLOEXEC)?,
             session: Mutex::new(None),
+            notices: Mutex::new((0, Instant::now())),
         }))
     }
 
@@ -152,8 +161,7 @@ impl<D: Device> Guest<D> {
         daemon
             .start(&mut Listener::from(listener.try_clone()?))
             .map_err(other)?;
-        let name = &self.name;
-        info!("{name}: connected");
+        self.notice(Level::Info, format_args!("connected"));
         *lock(&self.session) = daemon.shutdown_handle();
         if self.stopped_within(Timespec::default()) {
             daemon.request_shutdown();
@@ -165,11 +173,27 @@ impl<D: Device> Guest<D> {
             | Err(Error::HandleRequest(
                 VhostUserError::Disconnected | VhostUserError::PartialMessage,
             )) => {
-                info!("{name}: disconnected");
+                self.notice(Level::Info, format_args!("disconnected"));
             }
-            Err(error) => error!("{name}: disconnected: {error}"),
+            Err(error) => self.notice(Level::Error, format_args!("disconnected: {error}")),
         }
         Ok(())
+    }
+
+    /// Logs that the guest came, went or was reset: as often as it likes to do that, but not as often
+    /// as it likes to the log.
+    fn notice(&self, level: Level, what: fmt::Arguments<'_>) {
+        let mut notices = lock(&self.notices);
+        let (count, since) = &mut *notices;
+        if since.elapsed() >= NOTICES_TIME {
+            (*count, *since) = (0, Instant::now());
+        }
+        *count = count.saturating_add(1);
+        match *count {
+            0..NOTICES => log::log!(level, "{}: {what}", self.name),
+            NOTICES => log::warn!("{}: {what}, and so on: not logged for a minute", self.name),
+            _ => log::trace!("{}: {what}", self.name),
+        }
     }
 
     /// Whether the guest is stopped, after waiting for that for up to `time`.

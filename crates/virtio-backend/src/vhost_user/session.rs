@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use log::{debug, info};
+use log::{Level, debug};
 use rustix::event::{EventfdFlags, eventfd};
 use vhost::vhost_user::Backend;
 use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
@@ -115,7 +115,7 @@ impl<D: Device> Session<D> {
             .iter()
             .fold(false, |reset, vring| reset | vring.was_reset());
         if reset {
-            info!("{}: reset", self.guest.name);
+            self.guest.notice(Level::Info, format_args!("reset"));
             device.reset();
             for (vring, queue) in vrings.iter().zip(D::QUEUES) {
                 // One on which nothing was said yet looks as if it went on.
@@ -137,7 +137,7 @@ impl<D: Device> Session<D> {
             return;
         }
         if self.stopped.swap(false, Ordering::AcqRel) {
-            info!("{}: resumed", self.guest.name);
+            self.guest.notice(Level::Info, format_args!("resumed"));
         }
         match D::QUEUES.get(usize::from(queue)) {
             Some(Queue::Requests) => self.take_turn(queue, vring, device, request),

@@ -68,12 +68,18 @@ impl<F> Scripted<F> {
     }
 }
 
+/// A device that handles requests with `handle`.
+pub(crate) fn scripted<F>(handle: F) -> (Scripted<F>, Receiver<Seen>) {
+    let (seen, tell) = mpsc::channel();
+    (Scripted { handle, seen }, tell)
+}
+
 /// Serves a device that handles requests with `handle`.
 pub(crate) fn serve<F: FnMut(&[u8], Reply) + Send + 'static>(
     handle: F,
 ) -> (Server<Scripted<F>>, Receiver<Seen>) {
-    let (seen, tell) = mpsc::channel();
-    (Server::new(|_watch| Scripted { handle, seen }), tell)
+    let (device, tell) = scripted(handle);
+    (Server::new(|_watch| device), tell)
 }
 
 /// Answers with the request, after a mark that tells an empty request from no answer.

@@ -201,3 +201,19 @@ fn a_queue_that_the_driver_does_not_use_is_not_missed() {
 
     assert!(vm.rings[REQUESTS].ask(&[b"hello"], &[8]).is_some());
 }
+
+/// QEMU's virtio-mmio lets the guest choose any size.
+#[test]
+fn a_ring_of_a_size_that_cannot_be_is_not_served() {
+    let (server, _) = serve(echo);
+    let mut vm = Vm::boot(&server.socket(), feature::ALL, &[3]).unwrap();
+    let head = vm.rings[REQUESTS].add(&vm.memory.chain(&[], &[8]));
+    vm.rings[REQUESTS].push(head);
+    vm.rings[REQUESTS].kick();
+    assert_eq!(vm.stop().unwrap(), [0]);
+
+    vm.rings[REQUESTS] = Ring::new(&vm.memory, Layout::new(&vm.memory, 4));
+    vm.start(&[0]).unwrap();
+
+    assert!(vm.rings[REQUESTS].ask(&[b"hello"], &[8]).is_some());
+}

@@ -6,9 +6,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use virtio_backend::Reply;
-use virtio_backend::testing::{Descriptor, LIMIT, Used, Vm, feature};
+use virtio_backend::testing::{Descriptor, Direct, LIMIT, Layout, Memory, Ring, Used, Vm, feature};
 
-use crate::common::{Endless, REQUESTS, Seen, echo, hold, serve, was_reset};
+use crate::common::{Endless, REQUESTS, Seen, echo, hold, scripted, serve, was_reset};
 
 /// Makes a request. Returns its buffers.
 fn push(vm: &mut Vm) -> Vec<Descriptor> {
@@ -142,6 +142,39 @@ fn nothing_is_written_when_a_stopped_queue_is_stopped_again() {
     assert_eq!(vm.front_end.stop(REQUESTS).unwrap(), base);
 
     assert!(memory == vm.memory.snapshot());
+}
+
+/// Without threads: there is no other sign that the device has seen the ring break.
+#[test]
+fn a_ring_that_broke_starts_anew_even_where_it_stopped() {
+    let (handle, held) = hold();
+    let (device, seen) = scripted(handle);
+    let memory = Memory::new(&[(0x10_0000, 0x1_0000)]);
+    let layout = Layout::new(&memory, 4);
+    let mut ring = Ring::new(&memory, layout);
+    let device = Direct::new(&memory, |_| device);
+    assert!(device.start(REQUESTS, &layout, 0));
+    let head = ring.add(&memory.chain(&[], &[8]));
+    ring.push(head);
+    device.kick(REQUESTS);
+    let reply = held.try_recv().unwrap();
+    ring.set_available_index(60_000);
+    device.kick(REQUESTS);
+    let base = device.stop(REQUESTS);
+    ring.set_available_index(1);
+
+    assert!(device.start(REQUESTS, &layout, base));
+    device.kick(REQUESTS);
+
+    assert!(seen.try_iter().any(|what| matches!(what, Seen::Reset)));
+    let before = memory.snapshot();
+    reply.send(b"late");
+    assert!(before == memory.snapshot());
+    let head = ring.add(&memory.chain(&[], &[8]));
+    ring.push(head);
+    device.kick(REQUESTS);
+    held.try_recv().unwrap().send(b"new");
+    assert_eq!(ring.pop().map(|used| used.len), Some(3));
 }
 
 /// User-Mode Linux, and a pause of cloud-hypervisor.
