@@ -4,20 +4,22 @@
 
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::LIMIT;
-use crate::{Device, Guest, Watch};
+use crate::{Device, Guest, Watch, lock};
 
 /// One guest's device behind a socket, as a daemon serves it. Stops when dropped.
 pub struct Server<D: Device> {
     guest: Arc<Guest<D>>,
     /// Ends when the guest is stopped.
     thread: Option<JoinHandle<()>>,
+    /// Closes when the thread ends. There is no join with a limit.
+    ended: Mutex<Receiver<()>>,
     directory: TempDir,
 }
 
@@ -29,13 +31,18 @@ impl<D: Device> Server<D> {
         let watch = Watch::new().unwrap();
         let guest = Guest::new("guest", make(&watch), watch).unwrap();
         let serving = guest.clone();
+        let (running, ended) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("server".into())
-            .spawn(move || serving.serve(&listener))
+            .spawn(move || {
+                serving.serve(&listener);
+                drop(running);
+            })
             .unwrap();
         Self {
             guest,
             thread: Some(thread),
+            ended: Mutex::new(ended),
             directory,
         }
     }
@@ -53,15 +60,11 @@ fn socket(directory: &TempDir) -> PathBuf {
 impl<D: Device> Drop for Server<D> {
     fn drop(&mut self) {
         self.guest.stop();
-        let (start, thread) = (Instant::now(), self.thread.take().unwrap());
-        // There is no join with a limit.
-        while !thread.is_finished() && start.elapsed() < LIMIT {
-            thread::sleep(Duration::from_millis(1));
-        }
+        let ended = lock(&self.ended).recv_timeout(LIMIT) == Err(RecvTimeoutError::Disconnected);
         // A test that has failed already may have left the server in any state.
         if !thread::panicking() {
-            assert!(thread.is_finished(), "the server does not stop");
-            thread.join().unwrap();
+            assert!(ended, "the server does not stop");
+            self.thread.take().unwrap().join().unwrap();
         }
     }
 }
