@@ -67,7 +67,7 @@ fn reboot(socket: &Path, until: &AtomicBool) {
 }
 
 /// The 99th percentile is not judged here, since the test's own guests compete for the same CPUs:
-/// the benchmark does.
+/// virtio-rng's benchmark `neighbours` does.
 #[test]
 fn a_guest_does_not_notice_that_one_is_hostile_and_another_reboots() {
     let [(hostile, _), (rebooting, _), (quiet, _)] = [serve(echo), serve(echo), serve(echo)];
