@@ -47,8 +47,13 @@ pub trait Device: Send + 'static {
     ///
     /// `request` is all that the driver sent, however it was split. A longer request than
     /// [`MAX_REQUEST`](Self::MAX_REQUEST) arrives cut after one byte more than that. Bytes that
-    /// cannot be read, or that follow a writable buffer, make the request empty.
+    /// cannot be read, or that follow a writable buffer, make the request empty. A broken chain is
+    /// an empty request without room for an answer.
     fn handle(&mut self, queue: u16, request: &[u8], reply: Reply);
+
+    /// The driver has made no further request on `queue` for now. Requests that belong together may
+    /// arrive apart: what is there has to be worked on, as the driver may wait for it.
+    fn drained(&mut self, _queue: u16) {}
 
     /// The driver made an [event queue](Queue::Events) ready. `events` serves until the next
     /// [`reset`](Self::reset).

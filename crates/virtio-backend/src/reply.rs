@@ -3,6 +3,7 @@
 //! The duty to answer a request, and the means to say something unasked.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Weak;
 
 /// A queue as replies and events see it: the transport's half of the contract.
@@ -13,10 +14,11 @@ use std::sync::Weak;
 /// Both methods may be called from any thread, and do nothing for a `life` of the queue that has
 /// ended: a life begins when the driver sets the queue up and ends with the device's reset.
 pub trait Ring: Send + Sync {
-    /// Returns the chain that begins at descriptor `head` to the driver, with the first `length`
-    /// bytes of its writable part filled from `source`, which is asked for them in order, in
-    /// pieces. `length` is not more than the chain's room.
-    fn answer(&self, life: u32, head: u16, length: usize, source: &mut dyn FnMut(&mut [u8]));
+    /// Returns the chain that begins at descriptor `head` to the driver, with the bytes `range` of
+    /// its writable part filled from `source`, which is asked for them in order, in pieces. The
+    /// range is not beyond the chain's room. The used length is its end if it begins at 0, and
+    /// else 0, since the bytes before are not written.
+    fn answer(&self, life: u32, head: u16, range: Range<usize>, source: &mut dyn FnMut(&mut [u8]));
 
     /// Puts `message` into the next buffer that the driver lent; without a buffer keeps it until
     /// there is one. `false` if it was not taken: the life has ended, or as many as the queue holds
@@ -75,19 +77,26 @@ impl Reply {
     /// called when the guest was reset. While the queue is stopped the answer waits in memory, so a
     /// device whose answers have no natural bound sets one.
     pub fn fill(mut self, length: usize, mut source: impl FnMut(&mut [u8])) {
-        self.answer(length, &mut source);
+        self.answer(0..length.min(self.room), &mut source);
     }
 
-    fn answer(&mut self, length: usize, source: &mut dyn FnMut(&mut [u8])) {
+    /// Answers with `bytes` as the last of the [`room`](Self::room) there is, and says that nothing
+    /// was written: a status at the end, behind a buffer that is too long to be filled.
+    pub fn send_last(mut self, bytes: &[u8]) {
+        let bytes = bytes.get(..self.room).unwrap_or(bytes);
+        self.answer(self.room - bytes.len()..self.room, &mut pieces_of(bytes));
+    }
+
+    fn answer(&mut self, range: Range<usize>, source: &mut dyn FnMut(&mut [u8])) {
         if let Some(ring) = self.ring.take().and_then(|ring| ring.upgrade()) {
-            ring.answer(self.life, self.head, length.min(self.room), source);
+            ring.answer(self.life, self.head, range, source);
         }
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        self.answer(0, &mut |_| {});
+        self.answer(0..0, &mut |_| {});
     }
 }
 

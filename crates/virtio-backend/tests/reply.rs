@@ -25,6 +25,21 @@ fn a_reply_can_be_filled_in_place() {
 }
 
 #[test]
+fn a_reply_can_be_the_last_bytes_of_its_room_alone() {
+    let (long, answer) = reply(usize::MAX);
+    long.send_last(b"!");
+    assert_eq!(answer.last(), Some(b"!".to_vec()));
+
+    let (exact, answer) = reply(1);
+    exact.send_last(b"!");
+    assert_eq!(answer.now(), Some(b"!".to_vec()));
+
+    let (none, answer) = reply(0);
+    none.send_last(b"!");
+    assert_eq!(answer.now(), Some(Vec::new()));
+}
+
+#[test]
 fn a_dropped_reply_answers_with_nothing() {
     let (reply, answer) = reply(4);
     drop(reply);

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "the example shows what it got")]
 
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use virtio_backend::{Device, Reply, Ring, Urgency, Watch};
@@ -17,10 +18,18 @@ struct Queue {
 }
 
 impl Ring for Queue {
-    fn answer(&self, _life: u32, _head: u16, length: usize, source: &mut dyn FnMut(&mut [u8])) {
+    fn answer(
+        &self,
+        _life: u32,
+        _head: u16,
+        range: Range<usize>,
+        source: &mut dyn FnMut(&mut [u8]),
+    ) {
         let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        buffer.resize(length, 0);
-        source(&mut buffer);
+        buffer.resize(range.end, 0);
+        if let Some(bytes) = buffer.get_mut(range) {
+            source(bytes);
+        }
     }
 
     fn emit(&self, _life: u32, _message: &[u8], _urgency: Urgency) -> bool {

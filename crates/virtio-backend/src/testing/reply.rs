@@ -3,6 +3,7 @@
 //! Replies and events without a ring.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -35,18 +36,42 @@ pub fn events(size: usize) -> (Events, Buffers) {
 #[derive(Debug)]
 pub struct Answer {
     _queue: Arc<Queue>,
-    sent: Receiver<Vec<u8>>,
+    sent: Receiver<Sent>,
 }
 
 impl Answer {
-    /// The answer. Waits for it; `None` if it does not come.
+    /// The answer, as long as the used length says. Waits for it; `None` if it does not come.
     pub fn wait(&self) -> Option<Vec<u8>> {
-        self.sent.recv_timeout(LIMIT).ok()
+        self.sent.recv_timeout(LIMIT).ok().map(Sent::prefix)
     }
 
-    /// The answer, if it was sent already.
+    /// The answer, as long as the used length says, if it was sent already.
     pub fn now(&self) -> Option<Vec<u8>> {
-        self.sent.try_recv().ok()
+        self.sent.try_recv().ok().map(Sent::prefix)
+    }
+
+    /// The answer, if it was sent already as the last bytes of the room, of which the used length
+    /// says nothing.
+    pub fn last(&self) -> Option<Vec<u8>> {
+        let sent = self.sent.try_recv().ok()?;
+        (sent.start > 0).then_some(sent.bytes)
+    }
+}
+
+/// What was written, and where it begins.
+#[derive(Debug)]
+struct Sent {
+    start: usize,
+    bytes: Vec<u8>,
+}
+
+impl Sent {
+    fn prefix(self) -> Vec<u8> {
+        if self.start == 0 {
+            self.bytes
+        } else {
+            Vec::new()
+        }
     }
 }
 
@@ -54,7 +79,7 @@ impl Answer {
 #[derive(Debug)]
 pub struct Buffers {
     queue: Arc<Queue>,
-    sent: Receiver<Vec<u8>>,
+    sent: Receiver<Sent>,
 }
 
 impl Buffers {
@@ -67,12 +92,12 @@ impl Buffers {
 
     /// The next message. Waits for it; `None` if it does not come.
     pub fn wait(&self) -> Option<Vec<u8>> {
-        self.sent.recv_timeout(LIMIT).ok()
+        self.sent.recv_timeout(LIMIT).ok().map(Sent::prefix)
     }
 
     /// The next message, if it was sent already.
     pub fn now(&self) -> Option<Vec<u8>> {
-        self.sent.try_recv().ok()
+        self.sent.try_recv().ok().map(Sent::prefix)
     }
 }
 
@@ -80,7 +105,7 @@ impl Buffers {
 struct Queue {
     size: usize,
     state: Mutex<State>,
-    sent: Sender<Vec<u8>>,
+    sent: Sender<Sent>,
 }
 
 #[derive(Debug, Default)]
@@ -90,7 +115,7 @@ struct State {
 }
 
 impl Queue {
-    fn new(size: usize) -> (Arc<Self>, Receiver<Vec<u8>>) {
+    fn new(size: usize) -> (Arc<Self>, Receiver<Sent>) {
         let (sent, received) = mpsc::channel();
         (
             Arc::new(Self {
@@ -104,26 +129,38 @@ impl Queue {
 }
 
 impl State {
-    fn deliver(&mut self, sent: &Sender<Vec<u8>>) {
+    fn deliver(&mut self, sent: &Sender<Sent>) {
         while self.lent > 0 {
             let Some(message) = self.waiting.pop_front() else {
                 return;
             };
             self.lent -= 1;
-            sent.send(message)
-                .expect("the queue is alive, and so is its driver");
+            sent.send(Sent {
+                start: 0,
+                bytes: message,
+            })
+            .expect("the queue is alive, and so is its driver");
         }
     }
 }
 
 impl Ring for Queue {
-    fn answer(&self, _life: u32, _head: u16, length: usize, source: &mut dyn FnMut(&mut [u8])) {
-        let mut answer = vec![0; length];
-        if length > 0 {
-            source(&mut answer);
+    fn answer(
+        &self,
+        _life: u32,
+        _head: u16,
+        range: Range<usize>,
+        source: &mut dyn FnMut(&mut [u8]),
+    ) {
+        let mut bytes = vec![0; range.len()];
+        if !range.is_empty() {
+            source(&mut bytes);
         }
         self.sent
-            .send(answer)
+            .send(Sent {
+                start: range.start,
+                bytes,
+            })
             .expect("the queue is alive, and so is its driver");
     }
 

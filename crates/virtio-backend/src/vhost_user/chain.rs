@@ -3,6 +3,8 @@
 //! Descriptor chains: from the driver's list of buffers to a request, and from an answer into the
 //! buffers.
 
+use std::ops::Range;
+
 use virtio_queue::DescriptorChain;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, VolatileSlice};
 
@@ -64,20 +66,24 @@ impl Writable {
         ended.then_some(room)
     }
 
-    /// Writes `length` bytes from `source`. Returns how many of them, from the first, are in guest
-    /// memory: the used length promises a prefix (2.7.8.2).
+    /// Writes the bytes `range`, which come from `source`. Returns the used length: how many bytes,
+    /// from the first there is room for, were written (2.7.8.2).
     ///
     /// Goes on after a buffer that is not in memory: a status at the end shall reach the driver.
     pub(super) fn write(
         &self,
         memory: &GuestMemoryMmap,
-        length: usize,
+        range: Range<usize>,
         piece: &mut [u8; PIECE],
         source: &mut dyn FnMut(&mut [u8]),
     ) -> usize {
-        let (mut rest, mut prefix, mut whole) = (length, 0, true);
+        let (mut skip, mut rest) = (range.start, range.len());
+        let (mut prefix, mut whole) = (0, skip == 0);
         for &(start, size) in &self.0 {
-            let mut left = size.min(rest);
+            let skipped = size.min(skip);
+            skip -= skipped;
+            let start = GuestAddress(start.0.saturating_add(skipped as u64));
+            let mut left = rest.min(size - skipped);
             rest -= left;
             // Looked up once for a buffer: that takes as long as to fill a piece of it.
             for slice in GuestMemoryBackend::get_slices(memory, start, left) {

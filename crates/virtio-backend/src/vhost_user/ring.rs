@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -50,8 +51,9 @@ pub(super) struct State {
     fault: Option<&'static str>,
     /// The chains, by head.
     pub(super) chains: Vec<Chain>,
-    /// Answers that came while nothing may be written, until the ring goes on.
-    parked: Vec<(u16, Vec<u8>)>,
+    /// Answers that came while nothing may be written, until the ring goes on: the head, where the
+    /// answer begins, and its bytes.
+    parked: Vec<(u16, usize, Vec<u8>)>,
     /// The driver is to be interrupted, as soon as there is a way to.
     pub(super) owed: bool,
     /// Events that wait for a buffer.
@@ -79,31 +81,14 @@ pub(super) struct Chain {
     writable: Writable,
 }
 
-/// What a ring had to offer.
-pub(super) enum Next {
-    /// A request, to be answered with this.
-    Request(Reply),
-    /// A broken chain, which went back as it came.
-    Broken,
-    /// Nothing; or the ring is not to be served.
-    Nothing,
-}
-
 impl Vring {
-    /// Takes the driver's next request into `request`, at most `limit` + 1 bytes of it.
-    pub(super) fn next_request(&self, request: &mut Vec<u8>, limit: usize) -> Next {
+    /// Takes the driver's next request into `request`, at most `limit` + 1 bytes of it. `None` if
+    /// there is none, or the ring is not to be served.
+    pub(super) fn next_request(&self, request: &mut Vec<u8>, limit: usize) -> Option<Reply> {
         let mut ring = self.0.lock();
-        match ring.take(request, limit) {
-            None => Next::Nothing,
-            Some((head, None)) => {
-                ring.complete(head, 0, &mut |_| {});
-                Next::Broken
-            }
-            Some((head, Some(room))) => {
-                let weak: Weak<Inner> = Arc::downgrade(&self.0);
-                Next::Request(Reply::new(weak, ring.state.life, head, room))
-            }
-        }
+        let (head, room) = ring.take(request, limit)?;
+        let weak: Weak<Inner> = Arc::downgrade(&self.0);
+        Some(Reply::new(weak, ring.state.life, head, room))
     }
 
     /// Has `worker` say, as `event`, each time that the driver kicks, in place of saying that a kick
@@ -250,8 +235,9 @@ impl Locked<'_> {
         self.running() || !self.state.broken && self.state.phase == Phase::Stopping
     }
 
-    /// Takes the next chain: its head, and the room for an answer if the chain is well formed.
-    fn take(&mut self, request: &mut Vec<u8>, limit: usize) -> Option<(u16, Option<usize>)> {
+    /// Takes the next chain: its head, and the room for an answer. A broken chain has none, and
+    /// says nothing.
+    fn take(&mut self, request: &mut Vec<u8>, limit: usize) -> Option<(u16, usize)> {
         if !self.running() {
             return None;
         }
@@ -271,8 +257,9 @@ impl Locked<'_> {
                 let room = writable.walk(chain, &self.memory, request, limit);
                 if room.is_none() {
                     state.fault = Some("broken descriptor chain");
+                    request.clear();
                 }
-                Some((head, room))
+                Some((head, room.unwrap_or(0)))
             }
             _ => {
                 state.breaks("head out of range, or in use");
@@ -282,7 +269,7 @@ impl Locked<'_> {
     }
 
     /// Answers the chain at `head`, and returns it to the driver.
-    fn complete(&mut self, head: u16, length: usize, source: &mut dyn FnMut(&mut [u8])) {
+    fn complete(&mut self, head: u16, range: Range<usize>, source: &mut dyn FnMut(&mut [u8])) {
         let state = &mut *self.state;
         let Some(chain) = state.chains.get_mut(usize::from(head)) else {
             return;
@@ -290,7 +277,7 @@ impl Locked<'_> {
         chain.taken = false;
         let written = chain
             .writable
-            .write(&self.memory, length, &mut state.piece, source);
+            .write(&self.memory, range, &mut state.piece, source);
         let written = u32::try_from(written).unwrap_or(u32::MAX);
         let queue = self.vring.get_queue_mut();
         if queue.add_used(&*self.memory, head, written).is_err() {
@@ -318,8 +305,8 @@ impl Locked<'_> {
         if !self.writable() {
             return;
         }
-        for (head, bytes) in mem::take(&mut self.state.parked) {
-            self.complete(head, bytes.len(), &mut pieces_of(&bytes));
+        for (head, start, bytes) in mem::take(&mut self.state.parked) {
+            self.complete(head, start..start + bytes.len(), &mut pieces_of(&bytes));
         }
         // As often as there can be buffers: a driver that lends broken ones for ever is left alone.
         for _ in 0..self.vring.get_queue().size() {
@@ -327,10 +314,11 @@ impl Locked<'_> {
                 break;
             }
             match self.take(&mut Vec::new(), 0) {
-                Some((head, None)) => self.complete(head, 0, &mut |_| {}),
-                Some((head, Some(room))) => {
+                // Nor would the message get through a broken one.
+                Some((head, 0)) => self.complete(head, 0..0, &mut |_| {}),
+                Some((head, room)) => {
                     let event = self.state.events.pop_front().unwrap_or_default();
-                    self.complete(head, event.len().min(room), &mut pieces_of(&event));
+                    self.complete(head, 0..event.len().min(room), &mut pieces_of(&event));
                 }
                 None if self.listen() => {}
                 None => break,
@@ -367,17 +355,17 @@ fn wants_interrupt(queue: &mut VirtQueue, memory: &GuestMemoryMmap) -> bool {
 }
 
 impl Ring for Inner {
-    fn answer(&self, life: u32, head: u16, length: usize, source: &mut dyn FnMut(&mut [u8])) {
+    fn answer(&self, life: u32, head: u16, range: Range<usize>, source: &mut dyn FnMut(&mut [u8])) {
         let mut ring = self.lock();
         if ring.state.life != life || ring.state.broken {
             return;
         }
         if ring.writable() {
-            ring.complete(head, length, source);
+            ring.complete(head, range, source);
         } else {
-            let mut bytes = vec![0; length];
+            let mut bytes = vec![0; range.len()];
             source(&mut bytes);
-            ring.state.parked.push((head, bytes));
+            ring.state.parked.push((head, range.start, bytes));
         }
     }
 

@@ -18,7 +18,7 @@ use virtio_bindings::bindings::virtio_ring::{
 };
 use vmm_sys_util::epoll::EventSet;
 
-use super::ring::{Memory, Next, Vring};
+use super::ring::{Memory, Vring};
 use super::{Guest, State, raise};
 use crate::{Device, Queue, lock};
 
@@ -158,10 +158,9 @@ impl<D: Device> Session<D> {
         vring.quieten();
         for _ in 0..TURN {
             match vring.next_request(request, D::MAX_REQUEST) {
-                Next::Request(reply) => device.handle(queue, request, reply),
-                Next::Broken => {}
-                Next::Nothing if vring.listen() => {}
-                Next::Nothing => return,
+                Some(reply) => device.handle(queue, request, reply),
+                None if vring.listen() => {}
+                None => return device.drained(queue),
             }
         }
         raise(&self.wake);

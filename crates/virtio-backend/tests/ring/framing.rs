@@ -146,6 +146,27 @@ fn a_filled_answer_comes_in_order_however_long() {
 }
 
 #[test]
+fn the_last_bytes_of_a_room_are_written_alone_also_behind_a_hole() {
+    let (server, _) = serve(|_, reply| reply.send_last(b"end"));
+    let mut vm = Vm::boot(&server.socket(), feature::ALL, &[4]).unwrap();
+    let mut chain = vm.memory.chain(&[b"ask"], &[8, 2, 2]);
+    chain[1].len = 1 << 31; // There is not so much memory at that address.
+    let status = vm.memory.chain(&[], &[0])[0].addr;
+    for (buffer, start) in chain[2..].iter_mut().zip([0, 2]) {
+        buffer.addr = status + start;
+    }
+    vm.memory.write(status, b"????");
+    let ring = &mut vm.rings[REQUESTS];
+
+    let head = ring.add(&chain);
+    ring.push(head);
+    ring.notify();
+
+    assert_eq!(ring.wait().map(|used| used.len), Some(0));
+    assert_eq!(vm.memory.answer(&chain[2..], 4), b"?end");
+}
+
+#[test]
 fn requests_on_a_ring_are_answered_in_order() {
     let (server, _) = serve(echo);
     let mut vm = Vm::boot(&server.socket(), feature::ALL, &[64]).unwrap();

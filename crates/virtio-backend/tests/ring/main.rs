@@ -9,6 +9,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod drained;
 mod events;
 mod framing;
 mod hostile;
