@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use serde::Deserialize;
 use virtio_backend::Watch;
-use virtio_backend::daemon::{self, Blame, Daemon, Fault};
+use virtio_backend::daemon::{self, Blame, Daemon, Fault, NoTables};
 use virtio_rng::{File, Kernel, Limit, Rng, Source, System};
 
 struct Entropy;
@@ -59,9 +59,15 @@ QEMU:
   -object memory-backend-memfd,id=ram,size=1G,share=on -machine memory-backend=ram";
 
     type Options = Options;
+    type Tables = NoTables;
+    type Host = ();
     type Device = Rng;
 
-    fn device(guest: &str, options: Options, watch: &Watch) -> Result<Rng, Fault> {
+    fn host(_tables: NoTables) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn device(_host: &mut (), guest: &str, options: Options, watch: &Watch) -> Result<Rng, Fault> {
         let limit = match (options.rate, options.burst) {
             (Some(rate), burst) => Some(Limit::new(rate, burst, Instant::now())),
             (None, None) => None,

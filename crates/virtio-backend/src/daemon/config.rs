@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The configuration file: many guests, in the words of the command line.
+//! The configuration file: many guests, in the words of the command line, and what they share.
 
 use std::collections::HashSet;
 use std::fs;
@@ -27,14 +27,8 @@ pub(super) struct GuestTable<O> {
     pub(super) socket: PathBuf,
     /// What the device's own options say.
     pub(super) options: O,
-    pub(super) place: Place,
-}
-
-/// Where a `[[guest]]` stands.
-#[derive(Debug)]
-pub(super) struct Place {
-    table: usize,
-    keys: Vec<(String, usize)>,
+    /// Where the table begins.
+    pub(super) start: usize,
 }
 
 /// The keys of a `[[guest]]` that are the same for all devices.
@@ -53,13 +47,13 @@ impl File {
         })
     }
 
-    /// How many guests there may be, and those that there are.
-    pub(super) fn guests<O: DeserializeOwned>(
+    /// How many guests there may be, those that there are, and what the file has beside them.
+    pub(super) fn tables<O: DeserializeOwned, T: DeserializeOwned>(
         &self,
-    ) -> anyhow::Result<(usize, Vec<GuestTable<O>>)> {
-        let mut root = DeTable::parse(&self.text)
-            .map_err(|error| self.toml_error(&error))?
-            .into_inner();
+    ) -> anyhow::Result<(usize, Vec<GuestTable<O>>, T)> {
+        let root = DeTable::parse(&self.text).map_err(|error| self.toml_error(&error))?;
+        let span = root.span();
+        let mut root = root.into_inner();
         let max = root
             .remove("max-guests")
             .map(|max| usize::deserialize(ValueDeserializer::from(max)))
@@ -68,9 +62,8 @@ impl File {
         let Some(DeValue::Array(tables)) = root.remove("guest").map(Spanned::into_inner) else {
             bail!("{}: no [[guest]]", self.path.display());
         };
-        if let Some(key) = root.keys().next() {
-            return Err(self.error(key.span().start, "unknown key"));
-        }
+        let rest = T::deserialize(Deserializer::from(Spanned::new(span, root)))
+            .map_err(|error| self.toml_error(&error))?;
         let max = max.unwrap_or(tables.len());
         if let Some(table) = tables.get(max) {
             return Err(self.error(
@@ -93,7 +86,7 @@ impl File {
             }
             guests.push(guest);
         }
-        Ok((max, guests))
+        Ok((max, guests, rest))
     }
 
     fn guest<O: DeserializeOwned>(
@@ -104,10 +97,6 @@ impl File {
         let DeValue::Table(mut table) = table.into_inner() else {
             return Err(self.error(span.start, "not a table"));
         };
-        let keys = table
-            .keys()
-            .map(|key| (key.get_ref().to_string(), key.span().start))
-            .collect();
         let common = Common::deserialize(Deserializer::from(Spanned::new(
             span.clone(),
             table.clone(),
@@ -127,19 +116,24 @@ impl File {
                 name,
                 socket,
                 options,
-                place: Place {
-                    table: span.start,
-                    keys,
-                },
+                start: span.start,
             },
         ))
     }
 
-    /// What is wrong with a guest's option, in this file.
-    pub(super) fn fault(&self, place: &Place, fault: &Fault) -> anyhow::Error {
-        let key = place.keys.iter().find(|(key, _)| key == fault.option);
-        let at = key.map_or(place.table, |(_, at)| *at);
-        self.error(at, &format!("{}: {:#}", fault.option, fault.error))
+    /// What is wrong with an option, in this file: in the table that begins at `start`, unless the
+    /// fault knows better.
+    pub(super) fn fault(&self, start: usize, fault: &Fault) -> anyhow::Error {
+        let start = fault.table.unwrap_or(start);
+        let root = DeTable::parse(&self.text).ok();
+        let key = root.and_then(|root| {
+            let root = DeValue::Table(root.into_inner());
+            position(&root, 0, start, fault.option)
+        });
+        self.error(
+            key.unwrap_or(start),
+            &format!("{}: {:#}", fault.option, fault.error),
+        )
     }
 
     fn toml_error(&self, error: &Error) -> anyhow::Error {
@@ -163,5 +157,20 @@ impl File {
             self.path.display(),
             line.trim()
         )
+    }
+}
+
+/// Where `key` is in the table that begins at `start`, which is `value`'s at `here` or below it.
+fn position(value: &DeValue<'_>, here: usize, start: usize, key: &str) -> Option<usize> {
+    let below =
+        |value: &Spanned<DeValue<'_>>| position(value.get_ref(), value.span().start, start, key);
+    match value {
+        DeValue::Table(table) if here == start => {
+            let (key, _) = table.get_key_value(key)?;
+            Some(key.span().start)
+        }
+        DeValue::Table(table) => table.values().find_map(below),
+        DeValue::Array(values) => values.iter().find_map(below),
+        _ => None,
     }
 }

@@ -21,6 +21,7 @@ use anyhow::Context;
 use log::{LevelFilter, info, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -29,6 +30,8 @@ use self::config::{File, GuestTable};
 use self::options::Options;
 use self::socket::Socket;
 use crate::{Device, Guest, Watch};
+
+pub use toml::Spanned;
 
 /// How long a guest may take to end before the daemon ends without it: its hardware may hang for
 /// ever.
@@ -48,15 +51,37 @@ pub trait Daemon {
     const EXAMPLES: &'static str;
     /// One guest's options: the same words on the command line and in the file.
     type Options: clap::Args + DeserializeOwned;
+    /// What the file has beside its guests; [`NoTables`], or a struct that denies unknown fields.
+    /// The default is that of a guest from the command line.
+    type Tables: DeserializeOwned + Default;
+    /// What the guests share.
+    type Host;
     /// The device.
     type Device: Device;
 
-    /// The device of the guest that the log calls `guest`, its hardware open. Comes before there is any socket.
+    /// What the guests share, its hardware open. Comes before there is any guest.
+    ///
+    /// # Errors
+    /// When an option cannot be had. Say which table it is in.
+    fn host(tables: Self::Tables) -> Result<Self::Host, Fault>;
+
+    /// The device of the guest that the log calls `guest`, its hardware open. Comes before there is
+    /// any socket.
     ///
     /// # Errors
     /// When an option cannot be had.
-    fn device(guest: &str, options: Self::Options, watch: &Watch) -> Result<Self::Device, Fault>;
+    fn device(
+        host: &mut Self::Host,
+        guest: &str,
+        options: Self::Options,
+        watch: &Watch,
+    ) -> Result<Self::Device, Fault>;
 }
+
+/// A file with guests and nothing else.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoTables {}
 
 /// What is wrong with an option. Said with the option's name, or with its line in the configuration
 /// file.
@@ -64,6 +89,19 @@ pub trait Daemon {
 pub struct Fault {
     option: &'static str,
     error: anyhow::Error,
+    /// Where its table begins in the file, if that is not the guest's.
+    table: Option<usize>,
+}
+
+impl Fault {
+    /// The option is in this table of the file, or in one within it that was named before.
+    #[must_use]
+    pub fn within<T>(self, table: &Spanned<T>) -> Self {
+        Self {
+            table: self.table.or(Some(table.span().start)),
+            ..self
+        }
+    }
 }
 
 /// Says which option an error is about.
@@ -80,6 +118,7 @@ impl<T, E: Into<anyhow::Error>> Blame<T> for Result<T, E> {
         self.map_err(|error| Fault {
             option,
             error: error.into(),
+            table: None,
         })
     }
 }
@@ -149,6 +188,7 @@ fn run<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<()> {
 type Guests<D> = Vec<(Arc<Guest<D>>, Socket)>;
 
 fn guests<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<Guests<D::Device>> {
+    let said = |fault: Fault| fault.error.context(format!("--{}", fault.option));
     let Some(path) = options.config else {
         let socket = match (options.socket_path, options.fd) {
             (Some(path), _) => Socket::Path(path),
@@ -158,25 +198,26 @@ fn guests<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<Guests<D::D
             (None, None) => Socket::Inherited,
         };
         let watch = Watch::new()?;
-        let device = D::device(D::TYPE, options.guest, &watch)
-            .map_err(|fault| fault.error.context(format!("--{}", fault.option)))?;
+        let mut host = D::host(D::Tables::default()).map_err(said)?;
+        let device = D::device(&mut host, D::TYPE, options.guest, &watch).map_err(said)?;
         return Ok(vec![(Guest::new(D::TYPE, device, watch)?, socket)]);
     };
     let file = File::read(&path)?;
-    let (max, tables) = file.guests::<D::Options>()?;
+    let (max, guests, tables) = file.tables::<D::Options, D::Tables>()?;
     reserve(max)?;
+    let mut host = D::host(tables).map_err(|fault| file.fault(0, &fault))?;
     let open = |GuestTable {
                     name,
                     socket,
                     options,
-                    place,
+                    start,
                 }| {
         let watch = Watch::new()?;
-        let device =
-            D::device(&name, options, &watch).map_err(|fault| file.fault(&place, &fault))?;
+        let device = D::device(&mut host, &name, options, &watch)
+            .map_err(|fault| file.fault(start, &fault))?;
         Ok((Guest::new(name, device, watch)?, Socket::Path(socket)))
     };
-    tables.into_iter().map(open).collect()
+    guests.into_iter().map(open).collect()
 }
 
 /// Sees to it that `guests` can be served at once, before the first is.
