@@ -311,6 +311,7 @@ fn mistakes_in_the_file_are_named_by_line_and_key_before_there_is_a_socket() {
     let file = directory.path().join("guests.toml");
     let good = "[[guest]]\nname = 'a'\nsocket = 'DIR/a.sock'\n";
     let table = [
+        ("source = '/nowhere'\n", 4, "source"),
         (
             "[[guest]]\nname = 'b'\nsocket = 'DIR/b.sock'\nsauce = 'kernel'\n",
             7,

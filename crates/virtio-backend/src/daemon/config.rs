@@ -122,16 +122,16 @@ impl File {
     }
 
     /// What is wrong with an option, in this file: in the table that begins at `start`, unless the
-    /// fault knows better.
-    pub(super) fn fault(&self, start: usize, fault: &Fault) -> anyhow::Error {
-        let start = fault.table.unwrap_or(start);
+    /// fault knows better; beside all tables, if neither says where.
+    pub(super) fn fault(&self, start: Option<usize>, fault: &Fault) -> anyhow::Error {
+        let start = fault.table.or(start);
         let root = DeTable::parse(&self.text).ok();
         let key = root.and_then(|root| {
             let root = DeValue::Table(root.into_inner());
-            position(&root, 0, start, fault.option)
+            position(&root, None, start, fault.option)
         });
         self.error(
-            key.unwrap_or(start),
+            key.or(start).unwrap_or(0),
             &format!("{}: {:#}", fault.option, fault.error),
         )
     }
@@ -160,10 +160,17 @@ impl File {
     }
 }
 
-/// Where `key` is in the table that begins at `start`, which is `value`'s at `here` or below it.
-fn position(value: &DeValue<'_>, here: usize, start: usize, key: &str) -> Option<usize> {
-    let below =
-        |value: &Spanned<DeValue<'_>>| position(value.get_ref(), value.span().start, start, key);
+/// Where `key` is in the table that begins at `start`, which is `value`'s at `here` or below it. The
+/// root begins nowhere: the table at the file's first byte is another.
+fn position(
+    value: &DeValue<'_>,
+    here: Option<usize>,
+    start: Option<usize>,
+    key: &str,
+) -> Option<usize> {
+    let below = |value: &Spanned<DeValue<'_>>| {
+        position(value.get_ref(), Some(value.span().start), start, key)
+    };
     match value {
         DeValue::Table(table) if here == start => {
             let (key, _) = table.get_key_value(key)?;

@@ -205,7 +205,7 @@ fn guests<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<Guests<D::D
     let file = File::read(&path)?;
     let (max, guests, tables) = file.tables::<D::Options, D::Tables>()?;
     reserve(max)?;
-    let mut host = D::host(tables).map_err(|fault| file.fault(0, &fault))?;
+    let mut host = D::host(tables).map_err(|fault| file.fault(None, &fault))?;
     let open = |GuestTable {
                     name,
                     socket,
@@ -214,7 +214,7 @@ fn guests<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<Guests<D::D
                 }| {
         let watch = Watch::new()?;
         let device = D::device(&mut host, &name, options, &watch)
-            .map_err(|fault| file.fault(start, &fault))?;
+            .map_err(|fault| file.fault(Some(start), &fault))?;
         Ok((Guest::new(name, device, watch)?, Socket::Path(socket)))
     };
     guests.into_iter().map(open).collect()
