@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
 //! The guest's kernel: Debian's source of Linux 6.12, the smallest configuration that has our
-//! drivers, and a fix to User-Mode Linux's front end.
+//! drivers, and two fixes to User-Mode Linux.
 //!
 //! No distribution's kernel has them all: Debian's lacks I2C_VIRTIO, GPIO_VIRTIO and
 //! ARM_SCMI_TRANSPORT_VIRTIO.
@@ -23,7 +23,10 @@ use crate::cache::Cache;
 use crate::tools::{self, Tool};
 
 const COMMON_CONFIG: &str = include_str!("../../guest/common.config");
-const PATCH: &str = include_str!("../../guest/um-set-mem-table.patch");
+const PATCH: &str = concat!(
+    include_str!("../../guest/um-set-mem-table.patch"),
+    include_str!("../../guest/um-fp-size.patch"),
+);
 
 /// How often a build says that it goes on, where nobody watches a terminal.
 const REPORT: Duration = Duration::from_secs(30);
