@@ -147,6 +147,8 @@ fn uml(image: &Image, folder: &Path, kernel_arguments: &str) -> Vec<String> {
     args.push(format!("mem={MEMORY}M"));
     args.push(format!("initrd={}", image.initramfs.display()));
     args.push(format!("uml_dir={}/", folder.display()));
+    let device_tree = image.device_tree.iter();
+    args.extend(device_tree.map(|blob| format!("dtb={}", blob.display())));
     args
 }
 

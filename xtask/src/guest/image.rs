@@ -17,14 +17,17 @@ use crate::device::Device;
 use crate::tools::{self, Tool};
 
 const INIT: &str = include_str!("../../guest/init");
+const UM_DEVICE_TREE: &str = include_str!("../../guest/um.dts");
 
-/// The two files a guest is started from.
+/// The files a guest is started from.
 #[derive(Clone, Debug)]
 pub struct Image {
     /// What QEMU takes as `-kernel`, or User-Mode Linux itself.
     pub kernel: PathBuf,
     /// The root file system, which the kernel unpacks into memory.
     pub initramfs: PathBuf,
+    /// The board, if it is not the front end that describes it.
+    pub device_tree: Option<PathBuf>,
 }
 
 impl Image {
@@ -41,9 +44,11 @@ pub fn prepare(fronts: &[Front]) -> Result<Vec<Image>> {
     let devices = Device::all()?;
     let image = |front: &Front| {
         let kernel = source.kernel(*front)?;
+        let device_tree = (*front == Front::Uml).then(|| device_tree(&cache, UM_DEVICE_TREE));
         Ok(Image {
             initramfs: initramfs(&cache, *front, &kernel, &devices)?,
             kernel: kernel.join("vmlinuz"),
+            device_tree: device_tree.transpose()?,
         })
     };
     fronts.iter().map(image).collect()
@@ -97,6 +102,24 @@ fn initramfs(cache: &Cache, front: Front, kernel: &Path, devices: &[Device]) -> 
         pack(root, &kernel.join("lib"), &into.join("initramfs"))
     })?;
     Ok(folder.join("initramfs"))
+}
+
+fn device_tree(cache: &Cache, source: &str) -> Result<PathBuf> {
+    let folder = cache.entry("device-tree", &[source.as_bytes()], |into| {
+        tools::require(&[Tool {
+            file: "dtc",
+            package: "device-tree-compiler",
+        }])?;
+        let text = into.join("source");
+        fs::write(&text, source)?;
+        let mut compile = Command::new("dtc");
+        compile.args(["-I", "dts", "-O", "dtb", "-o"]);
+        compile.args([&into.join("blob"), &text]);
+        let status = compile.status()?;
+        ensure!(status.success(), "compile the device tree: {status}");
+        Ok(())
+    })?;
+    Ok(folder.join("blob"))
 }
 
 /// Not compressed: unpacking costs an emulated processor more than reading.
