@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The device: requests become groups, and a group becomes one transaction on the bus.
+
+use std::array;
+use std::collections::BTreeSet;
+use std::mem;
+use std::sync::Arc;
+
+use log::debug;
+use virtio_backend::{Device, Queue, Reply};
+
+use crate::wire::{ERR, HEADER, OK, Operation, Request};
+use crate::{Adapter, Address, Data, MAX_LENGTH, MAX_MESSAGES, Message};
+
+/// `VIRTIO_I2C_F_ZERO_LENGTH_REQUEST`. A driver that does not know it tells directions in another
+/// way: it is mandatory.
+const ZERO_LENGTH_REQUEST: u64 = 1 << 0;
+
+/// The I²C adapter of one guest.
+///
+/// Requests with FAIL_NEXT and the one after them are a group: one transaction on the bus, without
+/// another guest's in between, which succeeds or fails as a whole. A group whose end is not there
+/// when the queue has no more is transferred as it is: the driver may have run out of descriptors,
+/// and waits.
+pub struct I2c {
+    guest: String,
+    adapter: Arc<Adapter>,
+    granted: BTreeSet<Address>,
+    /// The driver accepted [`ZERO_LENGTH_REQUEST`].
+    negotiated: bool,
+    /// The last request had FAIL_NEXT: the next one is of the same group.
+    open: bool,
+    /// A request of the open group failed, and so do the others.
+    failing: bool,
+    group: Group,
+}
+
+/// Requests that wait to be transferred together. It keeps its memory, at most 345 KiB, until a
+/// reset.
+#[derive(Default)]
+struct Group {
+    requests: Vec<Waiting>,
+    /// The bytes of one request after the other, as the driver sent them or will receive them.
+    bytes: Vec<u8>,
+}
+
+struct Waiting {
+    reply: Reply,
+    address: Address,
+    direction: Direction,
+    /// How many of the group's bytes are its own. A read's have a status at the end.
+    length: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Read,
+    Write,
+}
+
+impl I2c {
+    /// An adapter through which the guest that the log calls `guest` reaches the chips at the
+    /// `granted` addresses and no others.
+    pub fn new(
+        guest: impl Into<String>,
+        adapter: Arc<Adapter>,
+        granted: BTreeSet<Address>,
+    ) -> Self {
+        Self {
+            guest: guest.into(),
+            adapter,
+            granted,
+            negotiated: false,
+            open: false,
+            failing: false,
+            group: Group::default(),
+        }
+    }
+
+    /// The message in a request, if it may be transferred.
+    fn permitted<'a>(&self, request: Option<Request<'a>>) -> Option<(Address, Operation<'a>)> {
+        let message = request.and_then(|request| request.message);
+        match message {
+            _ if !self.negotiated || self.failing => None,
+            None => {
+                debug!("{}: malformed request", self.guest);
+                None
+            }
+            Some((address, _)) if !self.granted.contains(&address) => {
+                debug!("{}: {address}: not granted", self.guest);
+                None
+            }
+            Some(_) if self.group.requests.len() == MAX_MESSAGES => {
+                debug!("{}: more than {MAX_MESSAGES} messages", self.guest);
+                None
+            }
+            message => message,
+        }
+    }
+
+    /// Transfers and answers what waits.
+    fn transfer(&mut self) {
+        if !self.group.requests.is_empty() {
+            self.failing = !self.group.transfer(&self.adapter);
+        }
+    }
+
+    /// The driver's next request is of another group.
+    fn end_group(&mut self) {
+        (self.open, self.failing) = (false, false);
+    }
+}
+
+impl Device for I2c {
+    const QUEUES: &'static [Queue] = &[Queue::Requests];
+    const MAX_REQUEST: usize = HEADER + MAX_LENGTH;
+
+    fn features(&self) -> u64 {
+        ZERO_LENGTH_REQUEST
+    }
+
+    fn negotiated(&mut self, features: u64) {
+        self.negotiated = features & ZERO_LENGTH_REQUEST != 0;
+    }
+
+    fn handle(&mut self, _queue: u16, request: &[u8], reply: Reply) {
+        let request = Request::parse(request, reply.room());
+        // What has no header leaves the group as open as it was.
+        self.open = request.map_or(self.open, |request| request.fail_next);
+        match self.permitted(request) {
+            Some((address, operation)) => self.group.push(address, operation, reply),
+            None => {
+                self.group.refuse();
+                refuse(reply);
+                self.failing = true;
+            }
+        }
+        if !self.open {
+            self.transfer();
+            self.end_group();
+        }
+    }
+
+    fn drained(&mut self, _queue: u16) {
+        self.transfer();
+    }
+
+    fn stop(&mut self, _queue: u16) {
+        self.transfer();
+    }
+
+    fn reset(&mut self) {
+        self.group = Group::default();
+        self.end_group();
+    }
+}
+
+impl Group {
+    fn push(&mut self, address: Address, operation: Operation<'_>, reply: Reply) {
+        let before = self.bytes.len();
+        let direction = match operation {
+            Operation::Write(bytes) => {
+                self.bytes.extend_from_slice(bytes);
+                Direction::Write
+            }
+            Operation::Read(length) => {
+                self.bytes.resize(before + length, 0);
+                self.bytes.push(OK);
+                Direction::Read
+            }
+        };
+        self.requests.push(Waiting {
+            reply,
+            address,
+            direction,
+            length: self.bytes.len() - before,
+        });
+    }
+
+    /// Transfers the group as one transaction and answers its requests. `false` if it failed.
+    fn transfer(&mut self, adapter: &Adapter) -> bool {
+        let (mut requests, mut bytes) = (self.requests.iter(), self.bytes.as_mut_slice());
+        let mut messages: [_; MAX_MESSAGES] = array::from_fn(|_| match requests.next() {
+            Some(request) => request.message(request.take(&mut bytes)),
+            None => NOTHING,
+        });
+        let messages = messages.get_mut(..self.requests.len());
+        let done = messages.is_some_and(|messages| adapter.transfer(messages).is_ok());
+        if done {
+            self.answer();
+        } else {
+            self.refuse(); // All of it: which message failed, no bus can say.
+        }
+        done
+    }
+
+    fn answer(&mut self) {
+        let mut bytes = self.bytes.as_mut_slice();
+        for request in self.requests.drain(..) {
+            let answer = request.take(&mut bytes);
+            request.reply.send(match request.direction {
+                Direction::Read => answer,
+                Direction::Write => &[OK],
+            });
+        }
+        self.bytes.clear();
+    }
+
+    fn refuse(&mut self) {
+        for request in self.requests.drain(..) {
+            refuse(request.reply);
+        }
+        self.bytes.clear();
+    }
+}
+
+impl Waiting {
+    /// Its own bytes, the first of those that are left.
+    fn take<'a>(&self, bytes: &mut &'a mut [u8]) -> &'a mut [u8] {
+        let (own, others) = mem::take(bytes)
+            .split_at_mut_checked(self.length)
+            .unwrap_or_default();
+        *bytes = others;
+        own
+    }
+
+    fn message<'a>(&self, bytes: &'a mut [u8]) -> Message<'a> {
+        let data = match self.direction {
+            Direction::Read => Data::Read(match bytes {
+                [bytes @ .., _status] => bytes,
+                [] => &mut [],
+            }),
+            Direction::Write => Data::Write(bytes),
+        };
+        Message {
+            address: self.address,
+            data,
+        }
+    }
+}
+
+/// Fills the places of an array of messages that are not used.
+const NOTHING: Message<'_> = Message {
+    address: Address::Seven(0),
+    data: Data::Write(&[]),
+};
+
+/// Answers with zeros and the status ERR. A buffer that is longer than any message stays as it is:
+/// how long it is, the guest says.
+fn refuse(reply: Reply) {
+    let mut rest = reply.room();
+    if rest > MAX_LENGTH + 1 {
+        return reply.send_last(&[ERR]);
+    }
+    reply.fill(rest, |piece| {
+        piece.fill(0);
+        rest -= piece.len();
+        if let ([.., last], 0) = (piece, rest) {
+            *last = ERR;
+        }
+    });
+}

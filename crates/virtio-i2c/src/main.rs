@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! `vhost-user-i2c`: I²C chips for virtual machines.
+
+mod options;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, ensure};
+use virtio_backend::Watch;
+use virtio_backend::daemon::{self, Blame, Daemon, Fault};
+use virtio_i2c::{Adapter, Address, Eeprom, I2c, LinuxBus, Lm75, Settings, SimulatedBus};
+
+use options::{AdapterTable, ChipTable, ChipType, Options, Range, Tables};
+
+/// Addresses that chips have; the others are reserved (I²C-bus specification, 3.1.12).
+const CHIPS: Range = Range::new(0x08, 0x77);
+
+/// Highest addresses that can be granted. Behind 0x77 are the beginnings of ten-bit addresses.
+const LAST_SEVEN: u16 = 0x77;
+const LAST_TEN: u16 = 0x3ff;
+
+struct Chips;
+
+/// What guests share: the adapters by their names, that of the command line by none.
+type Boards = BTreeMap<String, Board>;
+
+struct Board {
+    adapter: Arc<Adapter>,
+    /// The addresses of a guest that asks for none in particular.
+    default: Vec<Range>,
+    /// What several guests may be granted.
+    shared: BTreeSet<Address>,
+    /// What a guest was granted, and which.
+    granted: BTreeMap<Address, String>,
+    /// What tells the adapter from others, if it is real.
+    id: Option<u64>,
+}
+
+impl Daemon for Chips {
+    const TYPE: &'static str = "i2c";
+    const ABOUT: &'static str =
+        "I²C chips for virtual machines: a virtio I²C adapter over vhost-user";
+    const EXAMPLES: &'static str = "\
+Examples:
+  vhost-user-i2c --socket-path /run/i2c.sock --simulate
+  vhost-user-i2c --socket-path /run/i2c.sock --device /dev/i2c-1 --addresses 0x48,0x50-0x57
+  vhost-user-i2c --config /etc/vhost-user-i2c.toml
+
+A configuration file:
+  [[adapter]]
+  name = \"board\"
+  device = \"/dev/i2c-1\"                  # or: simulate = true
+  shared = [0x48]                        # what more than one guest may have
+
+  [[guest]]
+  name = \"cluster\"
+  socket = \"/run/i2c/cluster.sock\"
+  adapter = \"board\"
+  addresses = [0x48, \"0x50-0x57\"]
+
+QEMU:
+  -chardev socket,id=i2c,path=/run/i2c.sock -device vhost-user-i2c-pci,chardev=i2c
+  -object memory-backend-memfd,id=ram,size=1G,share=on -machine memory-backend=ram";
+
+    type Options = Options;
+    type Tables = Tables;
+    type Host = Boards;
+    type Device = I2c;
+
+    fn host(tables: Tables) -> Result<Boards, Fault> {
+        let mut boards = Boards::new();
+        for table in tables.adapter {
+            let board = open(table.get_ref(), &boards).map_err(|fault| fault.within(&table))?;
+            boards.insert(table.into_inner().name, board);
+        }
+        Ok(boards)
+    }
+
+    fn device(
+        boards: &mut Boards,
+        guest: &str,
+        options: Options,
+        _watch: &Watch,
+    ) -> Result<I2c, Fault> {
+        if options.adapter.is_none() {
+            let board = open(&options.hardware, boards)?;
+            boards.insert(String::new(), board);
+        }
+        let board = boards
+            .get_mut(&options.adapter.unwrap_or_default())
+            .context("no [[adapter]] has this name")
+            .blame("adapter")?;
+        let mut wanted = options.addresses;
+        if wanted.is_empty() && options.ten_bit_addresses.is_empty() {
+            wanted.clone_from(&board.default);
+        }
+        let seven = addresses(&wanted, LAST_SEVEN)
+            .and_then(|seven| board.grant(guest, seven))
+            .blame("addresses")?;
+        let ten = addresses(&options.ten_bit_addresses, LAST_TEN)
+            .and_then(|ten| board.grant(guest, ten))
+            .blame("ten-bit-addresses")?;
+        if seven.is_empty() && ten.is_empty() {
+            return Err(anyhow!("none is granted: say which, as 0x48,0x50-0x57"))
+                .blame("addresses");
+        }
+        Ok(I2c::new(guest, Arc::clone(&board.adapter), &seven | &ten))
+    }
+}
+
+impl Board {
+    /// Gives `addresses` to `guest`, if nobody else has them.
+    fn grant(
+        &mut self,
+        guest: &str,
+        addresses: BTreeSet<Address>,
+    ) -> anyhow::Result<BTreeSet<Address>> {
+        for &address in &addresses {
+            self.adapter.available(address).with_context(|| {
+                format!("{address} cannot be reached, or a driver of the host has it (see force)")
+            })?;
+            let other = self.granted.insert(address, guest.to_owned());
+            if let Some(other) = other.filter(|_| !self.shared.contains(&address)) {
+                return Err(anyhow!(
+                    "{address} is guest {other}'s, and not among the shared"
+                ));
+            }
+        }
+        Ok(addresses)
+    }
+}
+
+/// Opens an adapter that is to stand beside `others`.
+fn open(table: &AdapterTable, others: &Boards) -> Result<Board, Fault> {
+    if others.contains_key(&table.name) {
+        return Err(anyhow!("another adapter has this name")).blame("name");
+    }
+    let shared = addresses(&table.shared, LAST_SEVEN).blame("shared")?;
+    let (adapter, default, id) = match (&table.device, table.simulate) {
+        (None, true) => (Adapter::new(simulate(table)?), vec![CHIPS], None),
+        (Some(device), false) => {
+            let bus = LinuxBus::new(device, settings(table))
+                .with_context(|| device.clone())
+                .blame("device")?;
+            let id = bus.id().blame("device")?;
+            if others.values().any(|other| other.id == Some(id)) {
+                return Err(anyhow!("{device} is another adapter's")).blame("device");
+            }
+            (Adapter::new(bus), Vec::new(), Some(id))
+        }
+        _ => return Err(anyhow!("say which one, or simulate")).blame("device"),
+    };
+    Ok(Board {
+        adapter: Arc::new(adapter),
+        default,
+        shared,
+        granted: BTreeMap::new(),
+        id,
+    })
+}
+
+fn settings(table: &AdapterTable) -> Settings {
+    let default = Settings::default();
+    Settings {
+        timeout: table.timeout.map_or(default.timeout, |timeout| {
+            Duration::from_millis(timeout.get().into())
+        }),
+        retries: table.retries,
+        force: table.force,
+    }
+}
+
+fn simulate(table: &AdapterTable) -> Result<SimulatedBus, Fault> {
+    if table.chip.is_empty() {
+        return Ok(SimulatedBus::demo());
+    }
+    let (mut bus, mut taken) = (SimulatedBus::new(), BTreeSet::new());
+    for chip in &table.chip {
+        add(&mut bus, &mut taken, chip.get_ref()).map_err(|fault| fault.within(chip))?;
+    }
+    Ok(bus)
+}
+
+fn add(
+    bus: &mut SimulatedBus,
+    taken: &mut BTreeSet<Address>,
+    chip: &ChipTable,
+) -> Result<(), Fault> {
+    for address in
+        addresses(&[Range::new(chip.address, chip.address)], LAST_SEVEN).blame("address")?
+    {
+        if !taken.insert(address) {
+            return Err(anyhow!("another chip has this address")).blame("address");
+        }
+        match (chip.kind, &chip.contents, chip.celsius) {
+            (ChipType::Eeprom, contents, None) => {
+                bus.add(
+                    address,
+                    Eeprom::new(contents.as_deref().unwrap_or_default()),
+                );
+            }
+            (ChipType::Lm75, None, None) => bus.add(address, Lm75::default()),
+            (ChipType::Lm75, None, Some(celsius)) => bus.add(address, Lm75::new(celsius)),
+            (ChipType::Eeprom, _, Some(_)) => {
+                return Err(anyhow!("an EEPROM has none")).blame("celsius");
+            }
+            (ChipType::Lm75, Some(_), _) => {
+                return Err(anyhow!("a sensor has none")).blame("contents");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The addresses in `ranges`, none of them above `last`.
+fn addresses(ranges: &[Range], last: u16) -> anyhow::Result<BTreeSet<Address>> {
+    let mut addresses = BTreeSet::new();
+    for range in ranges {
+        ensure!(range.last <= last, "{:#x} is above {last:#x}", range.last);
+        addresses.extend(
+            (range.first..=range.last).map(|address| match u8::try_from(address) {
+                Ok(address) if last == LAST_SEVEN => Address::Seven(address),
+                _ => Address::Ten(address),
+            }),
+        );
+    }
+    Ok(addresses)
+}
+
+fn main() -> ExitCode {
+    daemon::main::<Chips>()
+}
