@@ -130,8 +130,8 @@ mod tests {
     #[test]
     fn fail_next_is_bit_0_of_the_flags_also_of_a_malformed_request() {
         for addr in [0xa0, 0xa1] {
-            let request = Request::parse(&[addr, 0, 0, 0, 1, 0, 0, 0], 1);
-            assert!(request.unwrap().fail_next);
+            let bytes = [addr, 0, 0, 0, 1, 0, 0, 0];
+            assert!(Request::parse(&bytes, 1).unwrap().fail_next);
         }
     }
 

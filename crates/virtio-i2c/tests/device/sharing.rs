@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Guests that share an adapter, each with a ring, over vhost-user.
+
+use std::io;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use virtio_backend::testing::{Descriptor, LIMIT, Server, Vm, feature};
+use virtio_i2c::{Adapter, Bus, Data, I2c, Message};
+
+use crate::common::{FAIL_NEXT, M_RD, Recorder, ZERO_LENGTH_REQUEST, granted, header};
+
+/// How long the slow chip holds the bus.
+const HOLD: Duration = Duration::from_millis(500);
+
+/// A guest on `adapter`.
+fn serve(adapter: &Arc<Adapter>) -> Server<I2c> {
+    Server::new(|_watch| I2c::new("guest", Arc::clone(adapter), granted()))
+}
+
+fn boot(server: &Server<I2c>) -> Vm {
+    let features = feature::ALL | ZERO_LENGTH_REQUEST;
+    // QEMU's ring for this device has 4 entries.
+    Vm::boot(&server.socket(), features, &[4]).unwrap()
+}
+
+/// Vector 1: a write of 3 bytes, however it is split into descriptors.
+#[test]
+fn a_request_is_the_same_however_it_is_split() {
+    let bus = Recorder::default();
+    let server = serve(&Arc::new(Adapter::new(bus.clone())));
+    let mut vm = boot(&server);
+    let request = [0xa0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0xaa, 0xbb];
+    let (header, payload) = request.split_at(8);
+    let bytes: Vec<&[u8]> = request.chunks(1).collect();
+    // The last has more descriptors than the ring, and goes through an indirect table.
+    for readable in [&[header, payload][..], &[&request], &bytes] {
+        assert_eq!(vm.rings[0].ask(readable, &[1]), Some(vec![0]));
+        assert_eq!(bus.transactions(), [["0x50 w[10, aa, bb]"]]);
+    }
+    let read = [0xa0, 0, 0, 0, M_RD, 0, 0, 0];
+    for writable in [&[4][..], &[3, 1], &[1, 1, 1, 1]] {
+        assert_eq!(vm.rings[0].ask(&[&read], writable), Some(vec![1, 2, 3, 0]));
+    }
+}
+
+/// Vector 2, as Linux queues it: each request through an indirect table, one kick for both.
+#[test]
+fn a_group_in_the_ring_is_one_transaction() {
+    let bus = Recorder::default();
+    let server = serve(&Arc::new(Adapter::new(bus.clone())));
+    let mut vm = boot(&server);
+    let chains = [
+        vm.memory.chain(&[&header(0xa0, FAIL_NEXT), &[0x10]], &[1]),
+        vm.memory.chain(&[&header(0xa0, M_RD)], &[2, 1]),
+    ];
+    let ring = &mut vm.rings[0];
+    for chain in &chains {
+        let head = ring.add(&[vm.memory.indirect(chain)]);
+        ring.push(head);
+    }
+    ring.notify();
+    let used = chains.each_ref().map(|chain| {
+        let used = ring.wait().unwrap();
+        (used.len, vm.memory.answer(chain, used.len))
+    });
+    assert_eq!(used, [(1, vec![0]), (3, vec![1, 2, 0])]);
+    assert_eq!(bus.transactions(), [["0x50 w[10]", "0x50 r2"]]);
+}
+
+/// Every truncation of a request, lengths that no memory has, and broken chains: answered, and the
+/// neighbour on the same adapter does not notice.
+#[test]
+fn hostile_requests_are_answered_and_hurt_nobody() {
+    let bus = Recorder::default();
+    let adapter = Arc::new(Adapter::new(bus.clone()));
+    let (server, neighbour) = (serve(&adapter), serve(&adapter));
+    let (mut vm, mut neighbour) = (boot(&server), boot(&neighbour));
+    let write = [0xa0, 0, 0, 0, 0, 0, 0, 0];
+    for length in 0..8 {
+        let ring = &mut vm.rings[0];
+        assert_eq!(ring.ask(&[&write[..length]], &[1]), Some(vec![1]));
+        assert_eq!(ring.ask(&[&write[..length]], &[]), Some(vec![]));
+    }
+    let huge = |vm: &Vm, writable: usize| {
+        let mut chain = vm.memory.chain(&[&header(0xa0, M_RD)], &[1, 1]);
+        chain[writable].len = u32::MAX;
+        chain
+    };
+    let nowhere = |vm: &Vm| {
+        let mut chain = vm.memory.chain(&[&header(0xa0, M_RD)], &[1, 1]);
+        chain[1].addr = 0xdead_0000_0000;
+        chain
+    };
+    let endless = |vm: &Vm| {
+        let mut chain = vm.memory.chain(&[&header(0xa0, M_RD)], &[1]);
+        chain[1].flags |= Descriptor::NEXT;
+        chain[1].next = 0;
+        chain
+    };
+    for chain in [huge(&vm, 1), huge(&vm, 2), endless(&vm), nowhere(&vm)] {
+        let ring = &mut vm.rings[0];
+        let head = ring.add(&chain);
+        ring.push(head);
+        ring.notify();
+        assert_eq!(ring.wait().unwrap().len, 0);
+    }
+    // A chip is read before it turns out that there is no memory for what it said.
+    assert_eq!(bus.transactions(), [["0x50 r1"]]);
+    for vm in [&mut neighbour, &mut vm] {
+        assert_eq!(vm.rings[0].ask(&[&write], &[1]), Some(vec![0]));
+    }
+}
+
+/// A bus that is held for a while, and tells who holds it: the first byte of a write.
+struct SlowBus(Sender<u8>);
+
+impl Bus for SlowBus {
+    fn transfer(&mut self, messages: &mut [Message<'_>]) -> io::Result<()> {
+        if let Data::Write([who, ..]) = messages[0].data {
+            self.0.send(*who).unwrap();
+        }
+        thread::park_timeout(HOLD); // Nobody unparks it.
+        Ok(())
+    }
+}
+
+/// Makes `count` requests at once, each a transaction, and says when each was answered.
+fn ask(mut vm: Vm, who: u8, count: usize) -> Vec<Instant> {
+    let ring = &mut vm.rings[0];
+    let chain = vm.memory.chain(&[&header(0xa0, 0), &[who]], &[1]);
+    for _ in 0..count {
+        let head = ring.add(&[vm.memory.indirect(&chain)]);
+        ring.push(head);
+    }
+    ring.notify();
+    (0..count)
+        .map(|_| {
+            assert!(ring.wait().is_some());
+            Instant::now()
+        })
+        .collect()
+}
+
+fn next(holders: &Receiver<u8>) -> u8 {
+    holders.recv_timeout(LIMIT).unwrap()
+}
+
+#[test]
+fn a_guest_waits_for_one_transaction_of_another_and_not_for_another_adapter() {
+    let (holds, holders) = mpsc::channel();
+    let slow = Arc::new(Adapter::new(SlowBus(holds)));
+    let servers = [serve(&slow), serve(&slow)];
+    let [greedy, modest] = servers.each_ref().map(boot);
+    let third = serve(&Arc::new(Adapter::new(Recorder::default())));
+    let third = boot(&third);
+
+    let greedy = thread::spawn(move || ask(greedy, b'g', 4));
+    assert_eq!(next(&holders), b'g');
+    let start = Instant::now();
+    let modest = thread::spawn(move || ask(modest, b'm', 1));
+    // Neither is done: the bus is held since `start`.
+    let other = ask(third, b't', 1);
+    assert!(other[0] - start < HOLD);
+
+    // Whoever comes gets the bus next, whatever the first has in its ring.
+    assert_eq!(next(&holders), b'm');
+    assert_eq!([next(&holders), next(&holders), next(&holders)], *b"ggg");
+    let waited = modest.join().unwrap()[0] - start;
+    assert!(waited < 3 * HOLD, "{waited:?}");
+    assert_eq!(greedy.join().unwrap().len(), 4);
+}
+
+/// Counts transactions that are under way.
+#[derive(Clone, Default)]
+struct Jealous(Arc<Mutex<()>>);
+
+impl Bus for Jealous {
+    fn transfer(&mut self, messages: &mut [Message<'_>]) -> io::Result<()> {
+        let _alone = self.0.try_lock().map_err(|_| io::ErrorKind::ResourceBusy)?;
+        for message in messages {
+            thread::yield_now();
+            if let Data::Read(bytes) = &mut message.data {
+                bytes.fill(1);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn groups_of_guests_are_never_interleaved() {
+    let adapter = Arc::new(Adapter::new(Jealous::default()));
+    let guests: Vec<_> = (0..4)
+        .map(|_| {
+            let server = serve(&adapter);
+            thread::spawn(move || {
+                let mut vm = boot(&server);
+                for _ in 0..200 {
+                    let answer = vm.rings[0].ask(&[&header(0xa0, M_RD)], &[9]);
+                    assert_eq!(answer, Some(vec![1, 1, 1, 1, 1, 1, 1, 1, 0]));
+                }
+            })
+        })
+        .collect();
+    for guest in guests {
+        guest.join().unwrap();
+    }
+}
