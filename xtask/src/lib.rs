@@ -15,6 +15,7 @@
 pub mod daemon;
 pub mod device;
 pub mod guest;
+pub mod host;
 pub mod tools;
 pub mod trial;
 

@@ -179,7 +179,11 @@ fn rdwr(bus: &mut LinuxI2CBus, messages: &mut [Message<'_>]) -> io::Result<()> {
         None => LinuxI2CMessage::write(&[]),
     });
     let raw = raw.get_mut(..count).ok_or(Errno::INVAL)?;
-    bus.transfer(raw)?;
+    let transferred = bus.transfer(raw)?;
+    // An adapter may stop early and call that a success, as virtio's does.
+    if usize::try_from(transferred) != Ok(count) {
+        return Err(Errno::IO.into());
+    }
     Ok(())
 }
 
