@@ -2,12 +2,12 @@
 
 //! The device: requests become groups, and a group becomes one transaction on the bus.
 
-use std::array;
 use std::collections::BTreeSet;
 use std::mem;
 use std::sync::Arc;
 
 use log::debug;
+use smallvec::SmallVec;
 use virtio_backend::{Device, Queue, Reply};
 
 use crate::wire::{ERR, HEADER, OK, Operation, Request};
@@ -180,19 +180,21 @@ impl Group {
 
     /// Transfers the group as one transaction and answers its requests. `false` if it failed.
     fn transfer(&mut self, adapter: &Adapter) -> bool {
-        let (mut requests, mut bytes) = (self.requests.iter(), self.bytes.as_mut_slice());
-        let mut messages: [_; MAX_MESSAGES] = array::from_fn(|_| match requests.next() {
-            Some(request) => request.message(request.take(&mut bytes)),
-            None => NOTHING,
-        });
-        let messages = messages.get_mut(..self.requests.len());
-        let done = messages.is_some_and(|messages| adapter.transfer(messages).is_ok());
+        let done = adapter.transfer(&mut self.messages()).is_ok();
         if done {
             self.answer();
         } else {
             self.refuse(); // All of it: which message failed, no bus can say.
         }
         done
+    }
+
+    fn messages(&mut self) -> SmallVec<[Message<'_>; MAX_MESSAGES]> {
+        let mut bytes = self.bytes.as_mut_slice();
+        let requests = self.requests.iter();
+        requests
+            .map(|request| request.message(request.take(&mut bytes)))
+            .collect()
     }
 
     fn answer(&mut self) {
@@ -239,12 +241,6 @@ impl Waiting {
         }
     }
 }
-
-/// Fills the places of an array of messages that are not used.
-const NOTHING: Message<'_> = Message {
-    address: Address::Seven(0),
-    data: Data::Write(&[]),
-};
 
 /// Answers with zeros and the status ERR. A buffer that is longer than any message stays as it is:
 /// how long it is, the guest says.

@@ -20,7 +20,9 @@
 )]
 
 mod chain;
+mod driver;
 mod front_end;
+mod latency;
 mod memory;
 mod reply;
 mod ring;
@@ -30,7 +32,9 @@ mod vm;
 use std::time::Duration;
 
 pub use chain::Descriptor;
+pub use driver::Driver;
 pub use front_end::FrontEnd;
+pub use latency::Latency;
 pub use memory::Memory;
 pub use reply::{Answer, Buffers, events, reply};
 pub use ring::{Layout, Ring, Used};

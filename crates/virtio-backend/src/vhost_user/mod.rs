@@ -7,6 +7,8 @@
 mod chain;
 #[cfg(feature = "testing")]
 mod direct;
+#[cfg(feature = "testing")]
+mod floor;
 mod ring;
 mod session;
 mod vring;
@@ -26,6 +28,8 @@ use vm_memory::GuestMemoryMmap;
 
 #[cfg(feature = "testing")]
 pub use self::direct::Direct;
+#[cfg(feature = "testing")]
+pub(crate) use self::floor::Floor;
 use self::ring::Memory;
 use self::session::Session;
 use crate::{Device, Watch, lock};

@@ -9,7 +9,6 @@
 mod ioctl;
 mod smbus;
 
-use std::array;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -21,6 +20,7 @@ use i2cdev::core::{I2CMessage, I2CTransfer};
 use i2cdev::linux::{I2CMessageFlags, LinuxI2CBus, LinuxI2CMessage};
 use log::{info, warn};
 use rustix::io::Errno;
+use smallvec::SmallVec;
 
 use crate::{Address, Bus, Data, MAX_MESSAGES, Message};
 use ioctl::Functions;
@@ -172,16 +172,10 @@ impl Bus for LinuxBus {
 
 /// The whole transaction, by `I2C_RDWR`.
 fn rdwr(bus: &mut LinuxI2CBus, messages: &mut [Message<'_>]) -> io::Result<()> {
-    let count = messages.len();
-    let mut messages = messages.iter_mut();
-    let mut raw: [_; MAX_MESSAGES] = array::from_fn(|_| match messages.next() {
-        Some(message) => raw(message),
-        None => LinuxI2CMessage::write(&[]),
-    });
-    let raw = raw.get_mut(..count).ok_or(Errno::INVAL)?;
-    let transferred = bus.transfer(raw)?;
+    let mut raw: SmallVec<[_; MAX_MESSAGES]> = messages.iter_mut().map(raw).collect();
+    let transferred = bus.transfer(&mut raw)?;
     // An adapter may stop early and call that a success, as virtio's does.
-    if usize::try_from(transferred) != Ok(count) {
+    if usize::try_from(transferred) != Ok(raw.len()) {
         return Err(Errno::IO.into());
     }
     Ok(())
