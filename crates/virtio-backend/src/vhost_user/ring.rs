@@ -21,7 +21,7 @@ use vmm_sys_util::epoll::EventSet;
 
 use super::chain::{PIECE, Writable};
 use crate::reply::pieces_of;
-use crate::{Events, Reply, Ring, Urgency, lock};
+use crate::{Events, Queue, Reply, Ring, Urgency, lock};
 
 /// A guest's memory, which the front end may replace at any time.
 pub(super) type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
@@ -83,10 +83,16 @@ pub(super) struct Chain {
 
 impl Vring {
     /// Takes the driver's next request into `request`, at most `limit` + 1 bytes of it. `None` if
-    /// there is none, or the ring is not to be served.
+    /// there is none, and the driver will kick for the next, or the ring is not to be served.
     pub(super) fn next_request(&self, request: &mut Vec<u8>, limit: usize) -> Option<Reply> {
         let mut ring = self.0.lock();
-        let (head, room) = ring.take(request, limit)?;
+        let (head, room) = loop {
+            match ring.take(request, limit) {
+                Some(taken) => break taken,
+                None if ring.listen() => {}
+                None => return None,
+            }
+        };
         let weak: Weak<Inner> = Arc::downgrade(&self.0);
         Some(Reply::new(weak, ring.state.life, head, room))
     }
@@ -118,24 +124,16 @@ impl Vring {
         }
     }
 
-    /// Asks the driver for no kicks, while requests are looked for anyway.
-    pub(super) fn quieten(&self) {
-        let mut ring = self.0.lock();
-        if ring.running() && ring.vring.disable_notification().is_err() {
-            ring.state.breaks("used ring outside memory");
-        }
-    }
-
-    /// Asks the driver for kicks again. `true` if requests came meanwhile.
-    pub(super) fn listen(&self) -> bool {
-        self.0.lock().listen()
-    }
-
     /// Writes what was held back while the ring was stopped, and events that waited for buffers.
-    /// `false` if the ring is still not to be served.
-    pub(super) fn go_on(&self) -> bool {
+    /// Asks the driver of `queue` for no kicks while its requests are looked for anyway. `false` if
+    /// the ring is still not to be served.
+    pub(super) fn go_on(&self, queue: Queue) -> bool {
         let mut ring = self.0.lock();
         ring.go_on();
+        if queue == Queue::Requests && ring.running() && ring.vring.disable_notification().is_err()
+        {
+            ring.state.breaks("used ring outside memory");
+        }
         ring.running()
     }
 
@@ -291,6 +289,7 @@ impl Locked<'_> {
         }
     }
 
+    /// Asks the driver for kicks. `true` if it made chains available meanwhile.
     fn listen(&mut self) -> bool {
         if !self.running() {
             return false;

@@ -133,20 +133,22 @@ impl<D: Device> Session<D> {
 
     /// Sees to what the driver put into a ring.
     fn serve(&self, queue: u16, vring: &Vring, device: &mut D, request: &mut Vec<u8>) {
-        if !vring.go_on() {
+        let Some(kind) = D::QUEUES.get(usize::from(queue)) else {
+            return;
+        };
+        if !vring.go_on(*kind) {
             return;
         }
         if self.stopped.swap(false, Ordering::AcqRel) {
             self.guest.notice(Level::Info, format_args!("resumed"));
         }
-        match D::QUEUES.get(usize::from(queue)) {
-            Some(Queue::Requests) => self.take_turn(queue, vring, device, request),
-            Some(Queue::Events) => {
+        match kind {
+            Queue::Requests => self.take_turn(queue, vring, device, request),
+            Queue::Events => {
                 if let Some(events) = vring.introduce() {
                     device.events(queue, events);
                 }
             }
-            None => {}
         }
         if let Some(fault) = vring.fault() {
             debug!("{}: queue {queue}: {fault}", self.guest.name);
@@ -155,11 +157,9 @@ impl<D: Device> Session<D> {
 
     /// Hands requests to the device until there are no more, or it is somebody else's turn.
     fn take_turn(&self, queue: u16, vring: &Vring, device: &mut D, request: &mut Vec<u8>) {
-        vring.quieten();
         for _ in 0..TURN {
             match vring.next_request(request, D::MAX_REQUEST) {
                 Some(reply) => device.handle(queue, request, reply),
-                None if vring.listen() => {}
                 None => return device.drained(queue),
             }
         }
