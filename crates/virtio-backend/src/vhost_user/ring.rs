@@ -81,20 +81,27 @@ pub(super) struct Chain {
     writable: Writable,
 }
 
+/// What a ring has next.
+pub(super) enum Next {
+    Request(Reply),
+    /// Something that came after it was looked at.
+    More,
+    /// Nothing until the driver kicks, or the ring is not to be served.
+    Nothing,
+}
+
 impl Vring {
-    /// Takes the driver's next request into `request`, at most `limit` + 1 bytes of it. `None` if
-    /// there is none, and the driver will kick for the next, or the ring is not to be served.
-    pub(super) fn next_request(&self, request: &mut Vec<u8>, limit: usize) -> Option<Reply> {
+    /// Takes the driver's next request into `request`, at most `limit` + 1 bytes of it.
+    pub(super) fn next_request(&self, request: &mut Vec<u8>, limit: usize) -> Next {
         let mut ring = self.0.lock();
-        let (head, room) = loop {
-            match ring.take(request, limit) {
-                Some(taken) => break taken,
-                None if ring.listen() => {}
-                None => return None,
+        match ring.take(request, limit) {
+            Some((head, room)) => {
+                let weak: Weak<Inner> = Arc::downgrade(&self.0);
+                Next::Request(Reply::new(weak, ring.state.life, head, room))
             }
-        };
-        let weak: Weak<Inner> = Arc::downgrade(&self.0);
-        Some(Reply::new(weak, ring.state.life, head, room))
+            None if ring.listen() => Next::More,
+            None => Next::Nothing,
+        }
     }
 
     /// Has `worker` say, as `event`, each time that the driver kicks, in place of saying that a kick

@@ -18,7 +18,7 @@ use virtio_bindings::bindings::virtio_ring::{
 };
 use vmm_sys_util::epoll::EventSet;
 
-use super::ring::{Memory, Vring};
+use super::ring::{Memory, Next, Vring};
 use super::{Guest, State, raise};
 use crate::{Device, Queue, lock};
 
@@ -159,8 +159,9 @@ impl<D: Device> Session<D> {
     fn take_turn(&self, queue: u16, vring: &Vring, device: &mut D, request: &mut Vec<u8>) {
         for _ in 0..TURN {
             match vring.next_request(request, D::MAX_REQUEST) {
-                Some(reply) => device.handle(queue, request, reply),
-                None => return device.drained(queue),
+                Next::Request(reply) => device.handle(queue, request, reply),
+                Next::More => {}
+                Next::Nothing => return device.drained(queue),
             }
         }
         raise(&self.wake);
