@@ -4,14 +4,20 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
-use parking_lot::FairMutex;
+use parking_lot::{FairMutex, FairMutexGuard};
+use rustix::io::Errno;
 
 /// Most messages in a transaction. Linux's i2c-dev takes no more (`I2C_RDWR_IOCTL_MAX_MSGS`).
 pub const MAX_MESSAGES: usize = 42;
 
 /// Most bytes in a message. Linux's i2c-dev takes no more.
 pub const MAX_LENGTH: usize = 8192;
+
+/// How long a guest waits for the others of its adapter. It is longer than a few of their
+/// transactions, and its VMM may have to wait for it.
+const WAIT: Duration = Duration::from_secs(3);
 
 /// Address of a chip on a bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +75,8 @@ pub trait Bus: Send {
 }
 
 /// A [`Bus`] that guests share. One transaction follows the other, and who has waited longest is
-/// next: a guest waits for at most one transaction of each other guest.
+/// next: a guest waits for at most one transaction of each other guest, and not for one that does not
+/// end.
 pub struct Adapter {
     bus: FairMutex<Box<dyn Bus>>,
 }
@@ -85,17 +92,22 @@ impl Adapter {
     /// [`Bus::transfer`], when it is the caller's turn.
     ///
     /// # Errors
-    /// The bus's.
+    /// The bus's. When others hold the adapter for more than 3 seconds, ETIMEDOUT.
     pub fn transfer(&self, messages: &mut [Message<'_>]) -> io::Result<()> {
-        self.bus.lock().transfer(messages)
+        self.lock()?.transfer(messages)
     }
 
     /// [`Bus::available`], when it is the caller's turn.
     ///
     /// # Errors
-    /// The bus's.
+    /// As those of [`transfer`](Self::transfer).
     pub fn available(&self, address: Address) -> io::Result<()> {
-        self.bus.lock().available(address)
+        self.lock()?.available(address)
+    }
+
+    /// An adapter may hang for good, but only for the guest that talks to it.
+    fn lock(&self) -> io::Result<FairMutexGuard<'_, Box<dyn Bus>>> {
+        Ok(self.bus.try_lock_for(WAIT).ok_or(Errno::TIMEDOUT)?)
     }
 }
 

@@ -36,7 +36,7 @@ pub struct I2c {
     group: Group,
 }
 
-/// Requests that wait to be transferred together. It keeps its memory, at most 345 KiB, until a
+/// Requests that wait to be transferred together. It keeps its memory, less than 700 KiB, until a
 /// reset.
 #[derive(Default)]
 struct Group {

@@ -74,7 +74,9 @@ QEMU:
     fn host(tables: Tables) -> Result<Boards, Fault> {
         let mut boards = Boards::new();
         for table in tables.adapter {
-            let board = open(table.get_ref(), &boards).map_err(|fault| fault.within(&table))?;
+            let board = name(table.get_ref(), &boards)
+                .and_then(|()| open(table.get_ref(), &boards))
+                .map_err(|fault| fault.within(&table))?;
             boards.insert(table.into_inner().name, board);
         }
         Ok(boards)
@@ -134,14 +136,25 @@ impl Board {
     }
 }
 
-/// Opens an adapter that is to stand beside `others`.
-fn open(table: &AdapterTable, others: &Boards) -> Result<Board, Fault> {
+/// Guests name the adapter that they want.
+fn name(table: &AdapterTable, others: &Boards) -> Result<(), Fault> {
+    if table.name.is_empty() {
+        return Err(anyhow!("an adapter has one")).blame("name");
+    }
     if others.contains_key(&table.name) {
         return Err(anyhow!("another adapter has this name")).blame("name");
     }
+    Ok(())
+}
+
+/// Opens an adapter that is to stand beside `others`.
+fn open(table: &AdapterTable, others: &Boards) -> Result<Board, Fault> {
     let shared = addresses(&table.shared, LAST_SEVEN).blame("shared")?;
     let (adapter, default, id) = match (&table.device, table.simulate) {
         (None, true) => (Adapter::new(simulate(table)?), vec![CHIPS], None),
+        (Some(_), false) if !table.chip.is_empty() => {
+            return Err(anyhow!("a bus of the host has its own")).blame("chip");
+        }
         (Some(device), false) => {
             let bus = LinuxBus::new(device, settings(table))
                 .with_context(|| device.clone())
@@ -175,6 +188,10 @@ fn settings(table: &AdapterTable) -> Settings {
 }
 
 fn simulate(table: &AdapterTable) -> Result<SimulatedBus, Fault> {
+    if table.timeout.is_some() || table.retries.is_some() || table.force {
+        let unused = "neither timeout nor retries nor force mean anything here";
+        return Err(anyhow!(unused)).blame("simulate");
+    }
     if table.chip.is_empty() {
         return Ok(SimulatedBus::demo());
     }
@@ -198,10 +215,9 @@ fn add(
         }
         match (chip.kind, &chip.contents, chip.celsius) {
             (ChipType::Eeprom, contents, None) => {
-                bus.add(
-                    address,
-                    Eeprom::new(contents.as_deref().unwrap_or_default()),
-                );
+                let eeprom = Eeprom::new(contents.as_deref().unwrap_or_default());
+                let eeprom = eeprom.context("more than 256 bytes");
+                bus.add(address, eeprom.blame("contents")?);
             }
             (ChipType::Lm75, None, None) => bus.add(address, Lm75::default()),
             (ChipType::Lm75, None, Some(celsius)) => bus.add(address, Lm75::new(celsius)),

@@ -2,7 +2,7 @@
 
 //! The words of the command line and of the configuration file.
 
-use std::num::NonZeroU32;
+use std::num::NonZeroU16;
 use std::str::FromStr;
 
 use anyhow::{Context, ensure};
@@ -33,9 +33,10 @@ pub(crate) struct AdapterTable {
     #[arg(long)]
     pub(crate) simulate: bool,
 
-    /// How long the adapter may take for a transaction, for everybody who uses it [default: 1000]
+    /// The adapter's timeout, for everybody who uses it; what it covers, a transaction or less, the
+    /// adapter's driver decides [default: 1000]
     #[arg(long, value_name = "MS")]
-    pub(crate) timeout: Option<NonZeroU32>,
+    pub(crate) timeout: Option<NonZeroU16>,
 
     /// How often the adapter tries again when it loses the bus [default: as it is set up]
     #[arg(long, value_name = "COUNT")]

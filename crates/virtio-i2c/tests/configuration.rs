@@ -143,6 +143,19 @@ fn mistakes_in_an_adapter_are_named_by_line_and_key() {
         &["guests.toml:9: ", "name: another adapter has this name"],
     );
     refused_adapter(
+        "[[adapter]]\nsimulate = true\n",
+        &["guests.toml:5: ", "name: an adapter has one"],
+    );
+    refused_adapter(
+        &format!("{ADAPTER}force = true\n"),
+        &["guests.toml:7: ", "simulate: "],
+    );
+    let chip = "[[adapter.chip]]\ntype = 'lm75'\naddress = 0x48\n";
+    refused_adapter(
+        &format!("[[adapter]]\nname = 'board'\ndevice = '/dev/null'\n{chip}"),
+        &["guests.toml:8: ", "chip: "],
+    );
+    refused_adapter(
         &format!("{ADAPTER}timeout = 0\n"),
         &["guests.toml:8: ", "timeout"],
     );
@@ -177,6 +190,11 @@ fn mistakes_in_a_chip_are_named_by_line_and_key() {
     chip(
         "type = 'lm75'\naddress = 0x48\ncontents = [1]",
         &["guests.toml:11: ", "contents: "],
+    );
+    let long = format!("type = '24c02'\naddress = 0x50\ncontents = {:?}", [0; 257]);
+    chip(
+        &long,
+        &["guests.toml:11: ", "contents: more than 256 bytes"],
     );
     chip(
         "type = '24c02'\naddress = 0x50\ncontents = [256]",

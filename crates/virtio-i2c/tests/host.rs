@@ -14,9 +14,6 @@ use xtask::device::Device;
 use xtask::host::{self, Play, busybox, hosted};
 use xtask::trial::run;
 
-/// A register model of two chips, which knows SMBus's commands and nothing else.
-const STUB: &str = "insmod $(find /lib/modules -name i2c-stub.ko) chip_addr=0x48,0x50";
-
 /// The guest's virtio adapter, which knows I²C.
 const UNBIND: &str = "echo virtio0 >/sys/bus/virtio/drivers/i2c_virtio/unbind";
 const BIND: &str = "echo virtio0 >/sys/bus/virtio/drivers/i2c_virtio/bind";
@@ -25,18 +22,28 @@ fn main() -> ExitCode {
     run(vec![
         hosted(
             "smbus_commands_reach_an_adapter_that_knows_no_others",
-            on_stub,
+            on_linux,
             smbus_commands_reach_an_adapter_that_knows_no_others,
         ),
         hosted(
             "an_adapter_is_found_by_path_number_and_name",
-            on_stub,
+            on_linux,
             an_adapter_is_found_by_path_number_and_name,
         ),
         hosted(
             "an_adapter_comes_back_by_itself",
-            on_stub,
+            on_linux,
             an_adapter_comes_back_by_itself,
+        ),
+        hosted(
+            "smbus_blocks_reach_an_adapter_that_knows_no_i2c_blocks",
+            on_linux,
+            smbus_blocks_reach_an_adapter_that_knows_no_i2c_blocks,
+        ),
+        hosted(
+            "another_adapter_with_the_same_number_is_not_reached",
+            on_virtio,
+            another_adapter_with_the_same_number_is_not_reached,
         ),
         hosted(
             "transactions_reach_an_adapter_that_knows_i2c",
@@ -56,9 +63,8 @@ fn main() -> ExitCode {
     ])
 }
 
-fn on_stub(play: Play<'_>) -> Result<()> {
+fn on_linux(play: Play<'_>) -> Result<()> {
     let mut guest = host::boot(&[])?;
-    guest.check(STUB)?;
     play(&mut guest)?;
     guest.power_off()?;
     Ok(())
@@ -73,6 +79,15 @@ fn on_virtio(play: Play<'_>) -> Result<()> {
     simulated.stop()?;
     Ok(())
 }
+
+/// Adds a register model of chips, which knows SMBus's commands and nothing else.
+fn add_stub(arguments: &str) -> Result<()> {
+    busybox(&format!(
+        "insmod $(find /dev/guest/lib/modules -name i2c-stub.ko) {arguments}"
+    ))
+}
+
+const CHIPS: &str = "chip_addr=0x48,0x50";
 
 fn daemon(folder: &TempDir, args: &[&str]) -> Result<Daemon> {
     let args: Vec<_> = args.iter().map(|&arg| arg.to_owned()).collect();
@@ -138,6 +153,7 @@ impl Driver {
 }
 
 fn smbus_commands_reach_an_adapter_that_knows_no_others() -> Result<()> {
+    add_stub(CHIPS)?;
     let mut driver = Driver::new(&["--device", "0", "--addresses", "0x48-0x50"])?;
     // Quick, there and where there is no chip.
     driver.write(&[0xa0, 0, 0, 0, 0, 0, 0, 0], 0)?;
@@ -174,6 +190,7 @@ fn smbus_commands_reach_an_adapter_that_knows_no_others() -> Result<()> {
 }
 
 fn an_adapter_is_found_by_path_number_and_name() -> Result<()> {
+    add_stub(CHIPS)?;
     for device in ["/dev/i2c-0", "0", "SMBus stub driver"] {
         let mut driver = Driver::new(&["--device", device, "--addresses", "0x50"])?;
         driver.write(&[0xa0, 0, 0, 0, 0, 0, 0, 0], 0)?;
@@ -183,6 +200,7 @@ fn an_adapter_is_found_by_path_number_and_name() -> Result<()> {
 }
 
 fn an_adapter_comes_back_by_itself() -> Result<()> {
+    add_stub(CHIPS)?;
     let name = ["--device", "SMBus stub driver", "--addresses", "0x50"];
     let mut driver = Driver::new(&name)?;
     driver.write(&[0xa0, 0, 0, 0, 0, 0, 0, 0], 0)?;
@@ -191,11 +209,50 @@ fn an_adapter_comes_back_by_itself() -> Result<()> {
     driver.write(&[0xa0, 0, 0, 0, 0, 0, 0, 0], 1)?;
     driver.daemon.wait_for("warn: ")?;
     driver.write(&[0xa0, 0, 0, 0, 0, 0, 0, 0], 1)?;
-    busybox(&STUB.replace("/lib", "/dev/guest/lib"))?;
+    add_stub(CHIPS)?;
     driver.write(&[0xa0, 0, 0, 0, 0, 0, 0, 0], 0)?;
     driver.daemon.wait_for("the adapter is back")?;
     let log = driver.daemon.stop()?;
     ensure!(log.matches("warn: ").count() == 1, "said twice:\n{log}");
+    Ok(())
+}
+
+/// The bits are those of `I2C_FUNC_SMBUS_…`: QUICK, BYTE and BLOCK_DATA, then I2C_BLOCK too.
+fn smbus_blocks_reach_an_adapter_that_knows_no_i2c_blocks() -> Result<()> {
+    let args = ["--device", "0", "--addresses", "0x50"];
+    let counted = [0xa0, 0, 0, 0, 0, 0, 0, 0, 0x10, 3, 1, 2, 3];
+    let longest = [&[0xa0, 0, 0, 0, 0, 0, 0, 0, 0x10, 32][..], &[7; 32]].concat();
+    add_stub("chip_addr=0x50 functionality=0x03070000")?;
+    let mut driver = Driver::new(&args)?;
+    driver.write(&counted, 0)?;
+    driver.write(&longest, 0)?;
+    // Without a count, it is a block that the adapter does not know.
+    driver.write(&[0xa0, 0, 0, 0, 0, 0, 0, 0, 0x10, 9, 1, 2, 3], 1)?;
+    driver.daemon.stop()?;
+    busybox("rmmod i2c-stub")?;
+
+    add_stub("chip_addr=0x50 functionality=0x0f1f0000")?;
+    let mut driver = Driver::new(&args)?;
+    // Here it is one of bytes, the first of which is the count.
+    driver.write(&counted, 0)?;
+    driver.read(0xa0, &[0x10], &[3])?;
+    // That would be 33, which is too many: it goes as a block with a count.
+    driver.write(&longest, 0)?;
+    driver.read(0xa0, &[0x10], &[32])?;
+    driver.daemon.stop()?;
+    Ok(())
+}
+
+/// Linux gives an adapter that comes the lowest number that is free.
+fn another_adapter_with_the_same_number_is_not_reached() -> Result<()> {
+    let mut driver = Driver::new(&["--device", "0", "--addresses", "0x50"])?;
+    busybox(UNBIND)?;
+    add_stub(CHIPS)?;
+    driver.write(&[0xa0, 0, 0, 0, 0, 0, 0, 0], 1)?;
+    busybox("rmmod i2c-stub")?;
+    busybox(BIND)?;
+    driver.write(&[0xa0, 0, 0, 0, 0, 0, 0, 0], 0)?;
+    driver.daemon.stop()?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use i2cdev::linux::LinuxI2CBus;
+use rustix::fs::fstat;
 use rustix::ioctl::{Getter, IntegerSetter, Opcode, ioctl};
 
 use crate::Address;
@@ -65,11 +66,14 @@ pub(super) fn claim(bus: &LinuxI2CBus, address: Address) -> io::Result<()> {
         Address::Seven(address) => set::<I2C_SLAVE>(bus, address.into()),
         Address::Ten(address) => {
             set::<I2C_TENBIT>(bus, 1)?;
-            let claimed = set::<I2C_SLAVE>(bus, address.into());
-            set::<I2C_TENBIT>(bus, 0)?;
-            claimed
+            set::<I2C_SLAVE>(bus, address.into())
         }
     }
+}
+
+/// The adapter's device number.
+pub(super) fn device(bus: &LinuxI2CBus) -> io::Result<u64> {
+    Ok(fstat(fd(bus))?.st_rdev)
 }
 
 fn set<const REQUEST: Opcode>(bus: &LinuxI2CBus, value: usize) -> io::Result<()> {

@@ -19,6 +19,7 @@ use std::time::Duration;
 use i2cdev::core::{I2CMessage, I2CTransfer};
 use i2cdev::linux::{I2CMessageFlags, LinuxI2CBus, LinuxI2CMessage};
 use log::{info, warn};
+use rustix::fs::{major, minor};
 use rustix::io::Errno;
 use smallvec::SmallVec;
 
@@ -28,8 +29,8 @@ use ioctl::Functions;
 /// How an adapter is used.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// How long the adapter may take for a transaction, in steps of 10 ms. It holds for everybody
-    /// who uses the adapter.
+    /// The adapter's timeout, in steps of 10 ms, for everybody who uses it. What it covers, a
+    /// transaction or less, the adapter's driver decides.
     pub timeout: Duration,
     /// How often the adapter tries again when it loses the bus to another controller. If not given,
     /// as the adapter was set up.
@@ -52,22 +53,23 @@ impl Default for Settings {
 /// A [`Bus`] behind an adapter of the host's kernel. Where the adapter knows SMBus's commands only,
 /// transactions that are such commands work.
 ///
-/// An adapter that goes away fails transactions until it returns.
+/// An adapter that goes away fails transactions until it returns, by the name that it had: numbers
+/// are given again, and another adapter's chips are not granted.
 #[derive(Debug)]
 pub struct LinuxBus {
-    which: Which,
+    /// The adapter's name in sysfs.
+    name: String,
+    /// Where it was found last.
+    path: PathBuf,
+    /// It was asked for by its name, wherever it is.
+    anywhere: bool,
     settings: Settings,
     /// The adapter was not there last time.
     lost: bool,
-    /// Chips that held the bus until the timeout, so that it is said once.
-    hung: BTreeSet<Address>,
-}
-
-#[derive(Debug)]
-enum Which {
-    Path(PathBuf),
-    /// The adapter's name in sysfs, and where it was found.
-    Named(String, PathBuf),
+    /// It was said that a chip held the bus until the timeout.
+    hung: bool,
+    /// Chips of which it was said that a driver has them.
+    taken: BTreeSet<Address>,
 }
 
 impl LinuxBus {
@@ -76,18 +78,22 @@ impl LinuxBus {
     /// # Errors
     /// When there is none, or more than one of that name, or it cannot be opened.
     pub fn new(adapter: &str, settings: Settings) -> io::Result<Self> {
-        let which = if adapter.contains('/') {
-            Which::Path(adapter.into())
-        } else if adapter.bytes().all(|byte| byte.is_ascii_digit()) {
-            Which::Path(format!("/dev/i2c-{adapter}").into())
+        let is_number = adapter.bytes().all(|byte| byte.is_ascii_digit());
+        let (path, anywhere) = if adapter.contains('/') {
+            (adapter.into(), false)
+        } else if is_number {
+            (format!("/dev/i2c-{adapter}").into(), false)
         } else {
-            Which::Named(adapter.to_owned(), find(adapter)?)
+            (find(adapter)?, true)
         };
         let mut bus = Self {
-            which,
+            name: name(&LinuxI2CBus::new(&path)?)?,
+            path,
+            anywhere,
             settings,
             lost: false,
-            hung: BTreeSet::new(),
+            hung: false,
+            taken: BTreeSet::new(),
         };
         bus.open()?;
         Ok(bus)
@@ -98,13 +104,18 @@ impl LinuxBus {
     /// # Errors
     /// When it is gone.
     pub fn id(&self) -> io::Result<u64> {
-        Ok(fs::metadata(self.which.path())?.rdev())
+        Ok(fs::metadata(&self.path)?.rdev())
     }
 
     /// Opens the adapter as it is now.
     fn open(&mut self) -> io::Result<(LinuxI2CBus, Functions)> {
-        self.which.locate()?;
-        let bus = LinuxI2CBus::new(self.which.path())?;
+        let bus = match self.open_by_path() {
+            Err(_) if self.anywhere => {
+                self.path = find(&self.name)?;
+                self.open_by_path()?
+            }
+            bus => bus?,
+        };
         ioctl::set_timeout(&bus, self.settings.timeout)?;
         if let Some(retries) = self.settings.retries {
             ioctl::set_retries(&bus, retries)?;
@@ -113,10 +124,18 @@ impl LinuxBus {
         Ok((bus, functions))
     }
 
+    fn open_by_path(&self) -> io::Result<LinuxI2CBus> {
+        let bus = LinuxI2CBus::new(&self.path)?;
+        if name(&bus)? != self.name {
+            return Err(Errno::NODEV.into());
+        }
+        Ok(bus)
+    }
+
     /// Opens the adapter, and says once that it is gone, and once that it is back.
     fn reopen(&mut self) -> io::Result<(LinuxI2CBus, Functions)> {
         let opened = self.open();
-        let path = self.which.path().display();
+        let path = self.path.display();
         match (&opened, self.lost) {
             (Err(error), false) => warn!("{path}: {error}: guests cannot reach this adapter"),
             (Ok(_), true) => info!("{path}: the adapter is back"),
@@ -136,32 +155,33 @@ impl LinuxBus {
         }
         ioctl::claim(bus, address)
     }
-
-    /// A chip that holds the bus is the hardware's fault, and one that does not acknowledge is not:
-    /// that is how a guest looks for chips.
-    fn note(&mut self, error: &io::Error, address: Address) {
-        if error.raw_os_error() == Some(Errno::TIMEDOUT.raw_os_error()) && self.hung.insert(address)
-        {
-            warn!("{}: {address}: {error}", self.which.path().display());
-        }
-    }
 }
 
 impl Bus for LinuxBus {
     fn transfer(&mut self, messages: &mut [Message<'_>]) -> io::Result<()> {
-        let Some(first) = messages.first().map(|message| message.address) else {
-            return Ok(());
-        };
         let (mut bus, functions) = self.reopen()?;
         for message in &*messages {
-            self.claim(&bus, functions, message.address)?;
+            let address = message.address;
+            if let Err(error) = self.claim(&bus, functions, address) {
+                if self.taken.insert(address) {
+                    warn!("{}: {address}: {error}", self.path.display());
+                }
+                return Err(error);
+            }
         }
         let transferred = if functions.contains(Functions::I2C) {
             rdwr(&mut bus, messages)
         } else {
-            smbus::transfer(self.which.path(), functions, messages)
+            smbus::transfer(&self.path, functions, messages)
         };
-        transferred.inspect_err(|error| self.note(error, first))
+        // A chip that holds the bus is the hardware's fault, which one, no adapter says. One that
+        // does not acknowledge is not: that is how a guest looks for chips.
+        let timeout = |error: &io::Error| Errno::from_io_error(error) == Some(Errno::TIMEDOUT);
+        if !self.hung && transferred.as_ref().is_err_and(timeout) {
+            self.hung = true;
+            warn!("{}: a chip holds the bus", self.path.display());
+        }
+        transferred
     }
 
     fn available(&mut self, address: Address) -> io::Result<()> {
@@ -194,40 +214,26 @@ fn raw<'a>(message: &'a mut Message<'_>) -> LinuxI2CMessage<'a> {
     raw.with_address(number).with_flags(ten | direction)
 }
 
-impl Which {
-    fn path(&self) -> &Path {
-        match self {
-            Self::Path(path) | Self::Named(_, path) => path,
-        }
-    }
-
-    /// Sees to it that the path is that of the adapter with the name: numbers are given again.
-    fn locate(&mut self) -> io::Result<()> {
-        if let Self::Named(name, path) = self {
-            if !has_name(path, name) {
-                *path = find(name)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Where Linux lists the adapters that have a device file.
 const ADAPTERS: &str = "/sys/class/i2c-dev";
 
-fn has_name(device: &Path, name: &str) -> bool {
-    let number = device.file_name().unwrap_or_default();
-    fs::read_to_string(Path::new(ADAPTERS).join(number).join("name"))
-        .is_ok_and(|its| its.trim_end() == name)
+/// The name of the adapter that was opened.
+fn name(bus: &LinuxI2CBus) -> io::Result<String> {
+    let device = ioctl::device(bus)?;
+    let (major, minor) = (major(device), minor(device));
+    let name = fs::read_to_string(format!("/sys/dev/char/{major}:{minor}/name"))?;
+    Ok(name.trim_end().to_owned())
 }
 
 /// The device file of the adapter with this name.
 fn find(name: &str) -> io::Result<PathBuf> {
     let mut found = Vec::new();
     for adapter in fs::read_dir(ADAPTERS)? {
-        let device = Path::new("/dev").join(adapter?.file_name());
-        if has_name(&device, name) {
-            found.push(device);
+        let adapter = adapter?;
+        // One may go away meanwhile.
+        let its = fs::read_to_string(adapter.path().join("name"));
+        if its.is_ok_and(|its| its.trim_end() == name) {
+            found.push(Path::new("/dev").join(adapter.file_name()));
         }
     }
     match (found.pop(), found.len()) {

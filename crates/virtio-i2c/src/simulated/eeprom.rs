@@ -19,14 +19,14 @@ pub struct Eeprom {
 }
 
 impl Eeprom {
-    /// A chip that holds `contents` from its first byte on, and is erased behind them.
+    /// A chip that holds `contents` from its first byte on, and is erased behind them. `None` if
+    /// they are more than its 256 bytes.
     #[must_use]
-    pub fn new(contents: &[u8]) -> Self {
+    pub fn new(contents: &[u8]) -> Option<Self> {
         let mut eeprom = Self::default();
-        for (byte, content) in eeprom.contents.iter_mut().zip(contents) {
-            *byte = *content;
-        }
-        eeprom
+        let (first, _erased) = eeprom.contents.split_at_mut_checked(contents.len())?;
+        first.copy_from_slice(contents);
+        Some(eeprom)
     }
 }
 
@@ -103,14 +103,14 @@ mod tests {
 
     #[test]
     fn a_read_behind_the_last_byte_goes_on_at_the_first() {
-        let mut eeprom = Eeprom::new(&[7; 256]);
+        let mut eeprom = Eeprom::new(&[7; 256]).unwrap();
         assert_eq!(eeprom.write(&[0x00, 1]), Ok(()));
         assert_eq!(read(&mut eeprom, 0xff), [7, 1, 7]);
     }
 
     #[test]
     fn a_read_goes_on_where_the_last_one_ended() {
-        let mut eeprom = Eeprom::new(&[1, 2, 3, 4]);
+        let mut eeprom = Eeprom::new(&[1, 2, 3, 4]).unwrap();
         assert_eq!(read(&mut eeprom, 0), [1, 2]);
         let mut more = [0; 2];
         assert_eq!(eeprom.read(&mut more), Ok(()));

@@ -3,12 +3,13 @@
 //! Guests that share an adapter, each with a ring, over vhost-user.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use virtio_backend::testing::{Descriptor, LIMIT, Server, Vm, feature};
+use virtio_backend::Device;
+use virtio_backend::testing::{Descriptor, LIMIT, Server, Vm, feature, reply};
 use virtio_i2c::{Adapter, Bus, Data, I2c, Message};
 
 use crate::common::{FAIL_NEXT, M_RD, Recorder, ZERO_LENGTH_REQUEST, granted, header};
@@ -174,39 +175,69 @@ fn a_guest_waits_for_one_transaction_of_another_and_not_for_another_adapter() {
     assert_eq!(greedy.join().unwrap().len(), 4);
 }
 
-/// Counts transactions that are under way.
-#[derive(Clone, Default)]
-struct Jealous(Arc<Mutex<()>>);
+/// A bus that never lets go of who talks to it.
+struct HungBus(Sender<()>);
 
-impl Bus for Jealous {
-    fn transfer(&mut self, messages: &mut [Message<'_>]) -> io::Result<()> {
-        let _alone = self.0.try_lock().map_err(|_| io::ErrorKind::ResourceBusy)?;
-        for message in messages {
-            thread::yield_now();
-            if let Data::Read(bytes) = &mut message.data {
-                bytes.fill(1);
-            }
+impl Bus for HungBus {
+    fn transfer(&mut self, _messages: &mut [Message<'_>]) -> io::Result<()> {
+        self.0.send(()).unwrap();
+        loop {
+            thread::park();
         }
-        Ok(())
+    }
+}
+
+/// The guests have no daemon, since one that hangs is never done.
+#[test]
+fn a_guest_does_not_wait_for_ever_for_one_that_hangs() {
+    let (hangs, hung) = mpsc::channel();
+    let adapter = Arc::new(Adapter::new(HungBus(hangs)));
+    let guest = || {
+        let mut i2c = I2c::new("guest", Arc::clone(&adapter), granted());
+        i2c.negotiated(ZERO_LENGTH_REQUEST);
+        i2c
+    };
+    let (mut first, mut second) = (guest(), guest());
+    // It ends with the test's process.
+    thread::spawn(move || first.handle(0, &header(0xa0, 0), reply(1).0));
+    hung.recv_timeout(LIMIT).unwrap();
+    let (reply, answer) = reply(1);
+    second.handle(0, &header(0xa0, 0), reply);
+    assert_eq!(answer.now(), Some(vec![1]));
+}
+
+/// Makes a group of a write and a read, as often as `count`.
+fn ask_groups(mut vm: Vm, who: u8, count: usize) {
+    let chains = [
+        vm.memory.chain(&[&header(0xa0, FAIL_NEXT), &[who]], &[1]),
+        vm.memory.chain(&[&header(0xa0, M_RD)], &[2]),
+    ];
+    let ring = &mut vm.rings[0];
+    for _ in 0..count {
+        for chain in &chains {
+            let head = ring.add(&[vm.memory.indirect(chain)]);
+            ring.push(head);
+        }
+        ring.notify();
+        assert!(ring.wait().is_some() && ring.wait().is_some());
     }
 }
 
 #[test]
 fn groups_of_guests_are_never_interleaved() {
-    let adapter = Arc::new(Adapter::new(Jealous::default()));
-    let guests: Vec<_> = (0..4)
-        .map(|_| {
+    const COUNT: usize = 200;
+    let bus = Recorder::default();
+    let adapter = Arc::new(Adapter::new(bus.clone()));
+    thread::scope(|scope| {
+        for who in 0..4 {
             let server = serve(&adapter);
-            thread::spawn(move || {
-                let mut vm = boot(&server);
-                for _ in 0..200 {
-                    let answer = vm.rings[0].ask(&[&header(0xa0, M_RD)], &[9]);
-                    assert_eq!(answer, Some(vec![1, 1, 1, 1, 1, 1, 1, 1, 0]));
-                }
-            })
-        })
-        .collect();
-    for guest in guests {
-        guest.join().unwrap();
+            scope.spawn(move || ask_groups(boot(&server), who, COUNT));
+        }
+    });
+    let groups = bus.transactions();
+    assert_eq!(groups.len(), 4 * COUNT);
+    for who in 0..4 {
+        let group = [format!("0x50 w[{who:02x}]"), "0x50 r1".to_owned()];
+        assert_eq!(groups.iter().filter(|its| **its == group).count(), COUNT);
     }
 }
