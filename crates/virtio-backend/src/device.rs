@@ -73,4 +73,11 @@ pub trait Device: Send + 'static {
     /// The guest was reset, or went away: forget all that it set up, release what it held, in the
     /// order that is safe for the hardware. Replies that are still held do nothing from now on.
     fn reset(&mut self);
+
+    /// The front end went away, which for most devices is a [`reset`](Self::reset). Also comes when
+    /// the daemon ends. A device that leaves its hardware in another state than after a reset says
+    /// so here.
+    fn disconnected(&mut self) {
+        self.reset();
+    }
 }

@@ -149,7 +149,7 @@ impl<D: Device> Guest<D> {
         // The rings go with these two. Only then is the device told, so that it speaks to nobody.
         drop(daemon);
         drop(session);
-        lock(&self.state).device.reset();
+        lock(&self.state).device.disconnected();
         served
     }
 

@@ -20,6 +20,7 @@ pub(crate) enum Seen {
     Events(Events),
     Stop(u16),
     Reset,
+    Disconnected,
 }
 
 /// Leaves requests to a function of the test.
@@ -58,6 +59,11 @@ impl<F: FnMut(&[u8], Reply) + Send + 'static> Device for Scripted<F> {
 
     fn reset(&mut self) {
         self.tell(Seen::Reset);
+    }
+
+    fn disconnected(&mut self) {
+        self.tell(Seen::Disconnected);
+        self.reset();
     }
 }
 

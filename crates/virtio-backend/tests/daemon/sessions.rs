@@ -96,6 +96,7 @@ fn a_device_hears_what_happens_to_its_guest_in_order() {
         Seen::Events(events) => format!("events, of use: {}", events.send(b"hello")),
         Seen::Stop(queue) => format!("stop {queue}"),
         Seen::Reset => "reset".into(),
+        Seen::Disconnected => "disconnected".into(),
     };
     assert_eq!(next(), "negotiated 0x170000000");
     assert_eq!(next(), "events, of use: true");
@@ -108,6 +109,7 @@ fn a_device_hears_what_happens_to_its_guest_in_order() {
     assert_eq!(next(), "events, of use: true");
 
     drop(vm);
+    assert_eq!(next(), "disconnected");
     assert_eq!(next(), "reset");
 }
 
