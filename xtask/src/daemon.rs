@@ -28,8 +28,18 @@ impl Daemon {
     pub fn start(binary: &Path, args: &[String], socket: &Path) -> Result<Self> {
         let mut all = vec![OsString::from("--socket-path"), socket.into()];
         all.extend(args.iter().map(OsString::from));
+        Self::run(binary, &all, socket)
+    }
+
+    /// Starts `binary` with a configuration file whose one guest is at `socket`, and returns when it
+    /// listens.
+    pub fn configured(binary: &Path, file: &Path, socket: &Path) -> Result<Self> {
+        Self::run(binary, &[OsString::from("--config"), file.into()], socket)
+    }
+
+    fn run(binary: &Path, args: &[OsString], socket: &Path) -> Result<Self> {
         let mut daemon = Self {
-            process: Process::start(binary, &all)?,
+            process: Process::start(binary, args)?,
             socket: socket.to_owned(),
             log: String::new(),
         };

@@ -35,6 +35,14 @@ impl Image {
         let mut images = prepare(&[front])?;
         images.pop().context("no image")
     }
+
+    /// The same on another board, in the words of a device tree's source, which is kept in `folder`.
+    pub(super) fn with_board(self, board: &str, folder: &Path) -> Result<Self> {
+        Ok(Self {
+            device_tree: Some(compile(board, folder)?),
+            ..self
+        })
+    }
 }
 
 /// Builds the images of these front ends, as far as they are not in the cache.
@@ -106,20 +114,25 @@ fn initramfs(cache: &Cache, front: Front, kernel: &Path, devices: &[Device]) -> 
 
 fn device_tree(cache: &Cache, source: &str) -> Result<PathBuf> {
     let folder = cache.entry("device-tree", &[source.as_bytes()], |into| {
-        tools::require(&[Tool {
-            file: "dtc",
-            package: "device-tree-compiler",
-        }])?;
-        let text = into.join("source");
-        fs::write(&text, source)?;
-        let mut compile = Command::new("dtc");
-        compile.args(["-I", "dts", "-O", "dtb", "-o"]);
-        compile.args([&into.join("blob"), &text]);
-        let status = compile.status()?;
-        ensure!(status.success(), "compile the device tree: {status}");
-        Ok(())
+        compile(source, into).map(drop)
     })?;
     Ok(folder.join("blob"))
+}
+
+/// Compiles a device tree into a file in `folder`.
+fn compile(source: &str, folder: &Path) -> Result<PathBuf> {
+    tools::require(&[Tool {
+        file: "dtc",
+        package: "device-tree-compiler",
+    }])?;
+    let (text, blob) = (folder.join("source"), folder.join("blob"));
+    fs::write(&text, source)?;
+    let mut compile = Command::new("dtc");
+    compile.args(["-I", "dts", "-O", "dtb", "-o"]);
+    compile.args([&blob, &text]);
+    let status = compile.status()?;
+    ensure!(status.success(), "compile the device tree: {status}");
+    Ok(blob)
 }
 
 /// Not compressed: unpacking costs an emulated processor more than reading.

@@ -76,12 +76,27 @@ impl Guest {
     /// Starts a guest that has these devices, each behind a daemon's socket, and waits for its
     /// first prompt. Builds kernel and root file system if they are not in the cache.
     pub fn boot(front: Front, devices: &[(&Device, &Path)]) -> Result<Self> {
-        let image = Image::of(front)?;
+        Self::start(front, &Image::of(front)?, devices, tempfile::tempdir()?)
+    }
+
+    /// Starts a guest of User-Mode Linux on a board whose device tree says this, also of virtio
+    /// devices (compatible with `virtio,uml`), and waits for its first prompt.
+    pub fn boot_on(board: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
+        let image = Image::of(Front::Uml)?.with_board(board, folder.path())?;
+        Self::start(Front::Uml, &image, &[], folder)
+    }
+
+    fn start(
+        front: Front,
+        image: &Image,
+        devices: &[(&Device, &Path)],
+        folder: TempDir,
+    ) -> Result<Self> {
         let monitor = front.listen_for_monitor(folder.path())?;
-        let args = front.arguments(&image, folder.path(), devices, "");
+        let args = front.arguments(image, folder.path(), devices, "");
         let mut guest = Self {
-            process: Process::start(&front.program(&image), &args)?,
+            process: Process::start(&front.program(image), &args)?,
             qmp: None,
             console: String::new(),
             fault: None,
