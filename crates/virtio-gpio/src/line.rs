@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The state of one line (virtio 1.4, "GPIO Device", requestq and eventq Operation).
+
+use std::io;
+use std::mem;
+
+use virtio_backend::Reply;
+
+use crate::wire::{Direction, INVALID, IrqType, VALID};
+use crate::{Access, Edges, Pin, Rest, Usage};
+
+/// A line, as the guest knows it, and the host's behind it.
+pub(crate) struct Line {
+    pin: Box<dyn Pin>,
+    /// What the host's line is used for.
+    usage: Usage,
+    access: Access,
+    state: State,
+    /// What it is, or will be, driven at as an output. The driver may say that first.
+    value: bool,
+}
+
+/// Only an input has an interrupt.
+enum State {
+    None,
+    Out,
+    In(Option<Irq>),
+}
+
+/// An interrupt that is enabled.
+struct Irq {
+    kind: IrqType,
+    mask: Mask,
+}
+
+enum Mask {
+    /// Nobody can be told. Edges, but not levels, are remembered: as one.
+    Masked { latched: bool },
+    /// The driver waits, with these buffers.
+    Unmasked(Reply),
+}
+
+/// Why something cannot be had.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The guest may not do that, or not now.
+    Guest(&'static str),
+    Host(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Host(error)
+    }
+}
+
+impl Line {
+    pub(crate) fn new(pin: Box<dyn Pin>, access: Access) -> Self {
+        Self {
+            pin,
+            usage: Usage::Free,
+            access,
+            state: State::None,
+            value: false,
+        }
+    }
+
+    /// The direction that the driver set, whatever the host's line is used for: Linux gives no
+    /// interrupts to a line that it takes for an output.
+    pub(crate) fn direction(&self) -> Option<Direction> {
+        match self.state {
+            State::None => None,
+            State::Out => Some(Direction::Out),
+            State::In(_) => Some(Direction::In),
+        }
+    }
+
+    pub(crate) fn set_direction(&mut self, direction: Direction) -> Result<(), Fault> {
+        self.permit(direction)?;
+        match (direction, &self.state) {
+            (Direction::Out, State::In(Some(_))) => Err(Fault::Guest("has an interrupt")),
+            (Direction::Out, _) => {
+                self.configure(Usage::Output(self.value))?;
+                self.state = State::Out;
+                Ok(())
+            }
+            // Linux says so again while an interrupt is enabled, which goes on.
+            (Direction::In, State::In(_)) => Ok(()),
+            (Direction::In, _) => {
+                self.configure(Usage::Input(Edges::None))?;
+                self.state = State::In(None);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn value(&mut self) -> Result<bool, Fault> {
+        Ok(self.pin.value()?)
+    }
+
+    pub(crate) fn set_value(&mut self, value: bool) -> Result<(), Fault> {
+        self.permit(Direction::Out)?;
+        if matches!(self.state, State::Out) {
+            self.configure(Usage::Output(value))?;
+        }
+        self.value = value;
+        Ok(())
+    }
+
+    /// Enables the interrupt. Linux asks for that without a direction, and for another type without
+    /// disabling first.
+    pub(crate) fn enable(&mut self, kind: IrqType) -> Result<(), Fault> {
+        self.permit(Direction::In)?;
+        if matches!(self.state, State::Out) {
+            return Err(Fault::Guest("is an output"));
+        }
+        self.configure(Usage::Input(kind.edges()))?;
+        let mask = match mem::replace(&mut self.state, State::None) {
+            State::In(Some(Irq {
+                mask: mask @ Mask::Unmasked(_),
+                ..
+            })) => mask,
+            _ => Mask::Masked { latched: false },
+        };
+        self.state = State::In(Some(Irq { kind, mask }));
+        Ok(self.sense()?)
+    }
+
+    /// Disables the interrupt, if there is one.
+    pub(crate) fn disable(&mut self) -> Result<(), Fault> {
+        let State::In(irq @ Some(_)) = &mut self.state else {
+            return Ok(());
+        };
+        give_back(irq.take());
+        Ok(self.configure(Usage::Input(Edges::None))?)
+    }
+
+    /// The driver queued a pair of buffers.
+    pub(crate) fn unmask(&mut self, reply: Reply) -> Result<(), Fault> {
+        let fault = match &mut self.state {
+            State::In(Some(irq)) => match irq.mask {
+                Mask::Masked { latched } => {
+                    irq.mask = Mask::Unmasked(reply);
+                    if latched {
+                        irq.signal();
+                    }
+                    return Ok(self.sense()?);
+                }
+                Mask::Unmasked(_) => "is unmasked already",
+            },
+            _ => "has no interrupt to unmask",
+        };
+        reply.send(&[INVALID]);
+        Err(Fault::Guest(fault))
+    }
+
+    /// The host has something to say of the line.
+    pub(crate) fn ready(&mut self) -> io::Result<()> {
+        let edge = self.pin.edge()?;
+        match &mut self.state {
+            State::In(Some(irq)) if edge && irq.kind.level().is_none() => irq.signal(),
+            _ => {}
+        }
+        self.sense()
+    }
+
+    /// Forgets all that the driver set up, and leaves the host's line as it is to be without one.
+    pub(crate) fn rest(&mut self, rest: Rest) -> io::Result<()> {
+        // First the buffers: when the driver has its answer, it may queue them again.
+        if let State::In(irq) = mem::replace(&mut self.state, State::None) {
+            give_back(irq);
+        }
+        self.value = false;
+        match (rest, self.usage) {
+            (Rest::Low, _) => self.rest_at(false),
+            (Rest::High, _) => self.rest_at(true),
+            (Rest::Keep, Usage::Output(_)) | (_, Usage::Free) => Ok(()),
+            (Rest::Keep | Rest::Input, _) => {
+                // An output that was just let go would go on driving.
+                let input = self.configure(Usage::Input(Edges::None));
+                self.configure(Usage::Free)?;
+                input
+            }
+        }
+    }
+
+    /// If it cannot be driven now, it must not be driven as before when it can.
+    fn rest_at(&mut self, level: bool) -> io::Result<()> {
+        let driven = self.configure(Usage::Output(level));
+        if driven.is_err() {
+            self.configure(Usage::Free)?;
+        }
+        driven
+    }
+
+    fn permit(&self, direction: Direction) -> Result<(), Fault> {
+        match (self.access, direction) {
+            (Access::Input, Direction::Out) => Err(Fault::Guest("may only be an input")),
+            (Access::Output, Direction::In) => Err(Fault::Guest("may only be an output")),
+            _ => Ok(()),
+        }
+    }
+
+    fn configure(&mut self, usage: Usage) -> io::Result<()> {
+        self.pin.configure(usage)?;
+        self.usage = usage;
+        Ok(())
+    }
+
+    /// Tells the driver of a level that is active, if it waits. A level is not remembered.
+    fn sense(&mut self) -> io::Result<()> {
+        if let State::In(Some(irq)) = &mut self.state {
+            if let (Some(level), Mask::Unmasked(_)) = (irq.kind.level(), &irq.mask) {
+                if self.pin.value()? == level {
+                    irq.signal();
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Irq {
+    /// Tells the driver, now or when it can be told.
+    fn signal(&mut self) {
+        let masked = |latched| Mask::Masked { latched };
+        match mem::replace(&mut self.mask, masked(false)) {
+            Mask::Unmasked(reply) => reply.send(&[VALID]),
+            Mask::Masked { .. } => self.mask = masked(true),
+        }
+    }
+}
+
+/// Returns the buffers that the driver waits on, if it does.
+fn give_back(irq: Option<Irq>) {
+    if let Some(Irq {
+        mask: Mask::Unmasked(reply),
+        ..
+    }) = irq
+    {
+        reply.send(&[INVALID]);
+    }
+}
+
+impl IrqType {
+    /// The level that is active, if it is not for edges.
+    fn level(self) -> Option<bool> {
+        match self {
+            Self::EdgeRising | Self::EdgeFalling | Self::EdgeBoth => None,
+            Self::LevelHigh => Some(true),
+            Self::LevelLow => Some(false),
+        }
+    }
+
+    /// What has to be heard of. The host tells of edges only: a level becomes active with one.
+    fn edges(self) -> Edges {
+        match self {
+            Self::EdgeRising | Self::LevelHigh => Edges::Rising,
+            Self::EdgeFalling | Self::LevelLow => Edges::Falling,
+            Self::EdgeBoth => Edges::Both,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A chip of the host's kernel, through `/dev/gpiochipN` (Linux, `include/uapi/linux/gpio.h`).
+//!
+//! A line is requested while it is used, each by itself: only so can it change its use, and be let
+//! go, without the others. The chip is opened for each request, and found anew if its number has
+//! changed: it may be on a bus that is unplugged.
+
+mod pin;
+mod v1;
+mod v2;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use log::{info, warn};
+use rustix::io::Errno;
+use virtio_backend::{Token, Watch};
+
+use crate::{Chip, Pin, Settings, Usage};
+use pin::LinuxPin;
+
+/// The kernel's two interfaces to lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abi {
+    /// Of Linux 4.8, and optional since 5.10: neither bias nor debounce, and a line is let go and
+    /// requested again when its direction or its edges change. In between, somebody else may take
+    /// it, and an output may have a pulse.
+    V1,
+    /// Of Linux 5.10.
+    V2,
+}
+
+impl fmt::Display for Abi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        })
+    }
+}
+
+/// A [`Chip`] of the host's kernel.
+///
+/// When the chip goes away its lines fail. When it returns they are used as before.
+#[derive(Clone, Debug)]
+pub struct LinuxChip(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    which: Which,
+    abi: Abi,
+    /// It was not there last time.
+    lost: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Which {
+    Path(PathBuf),
+    Label(String),
+}
+
+/// What is known of a line.
+struct LineInfo {
+    name: String,
+    /// Who uses it, if somebody does.
+    consumer: Option<String>,
+}
+
+/// A line that was requested. It is let go when this is dropped.
+trait Request: Send {
+    /// Uses the line in another way. `false` if it has to be requested anew for that.
+    fn configure(&mut self, usage: Usage) -> io::Result<bool>;
+
+    fn value(&self) -> io::Result<bool>;
+
+    /// Whether there were edges since this was asked last. Never waits.
+    fn edge(&mut self) -> io::Result<bool>;
+
+    /// What is readable when there was an edge.
+    fn event(&self) -> Option<BorrowedFd<'_>>;
+}
+
+impl LinuxChip {
+    /// The chip with this path, number or label, by the newest interface that the kernel has if
+    /// none is given.
+    ///
+    /// # Errors
+    /// When there is none, or more than one of that label, or it cannot be opened.
+    pub fn new(chip: &str, abi: Option<Abi>) -> io::Result<Self> {
+        let which = if chip.contains('/') {
+            Which::Path(chip.into())
+        } else if chip.bytes().all(|byte| byte.is_ascii_digit()) {
+            Which::Path(format!("/dev/gpiochip{chip}").into())
+        } else {
+            Which::Label(chip.to_owned())
+        };
+        let path = which.path()?;
+        let abi = match abi {
+            Some(abi) => abi,
+            None if v2::line(&path, 0).is_ok() => Abi::V2,
+            None => Abi::V1,
+        };
+        let shared = Shared {
+            which,
+            abi,
+            lost: AtomicBool::new(false),
+        };
+        shared.line(&path, 0)?;
+        info!("{}: {chip}: GPIO ABI {abi}", path.display());
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// What tells the chip from others: its device number.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn id(&self) -> io::Result<u64> {
+        Ok(fs::metadata(self.0.which.path()?)?.rdev())
+    }
+}
+
+impl Chip for LinuxChip {
+    fn names(&self) -> io::Result<Vec<String>> {
+        let path = self.0.which.path()?;
+        let lines = v1::Chip::open(&path)?.count();
+        let line = |offset| Ok(self.0.line(&path, offset)?.name);
+        (0..lines).map(line).collect()
+    }
+
+    fn pin(
+        &self,
+        offset: u32,
+        settings: &Settings,
+        watch: &Watch,
+        token: Token,
+    ) -> io::Result<Box<dyn Pin>> {
+        let line = self.0.line(&self.0.which.path()?, offset)?;
+        if let Some(consumer) = line.consumer {
+            return Err(busy(&consumer));
+        }
+        if self.0.abi == Abi::V1 && (settings.bias.is_some() || !settings.debounce.is_zero()) {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "GPIO ABI v1 has neither bias nor debounce",
+            ));
+        }
+        let (chip, watch) = (Arc::clone(&self.0), watch.clone());
+        let pin = LinuxPin::new(chip, offset, settings.clone(), watch, token);
+        Ok(Box::new(pin))
+    }
+}
+
+impl Shared {
+    fn line(&self, path: &Path, offset: u32) -> io::Result<LineInfo> {
+        match self.abi {
+            Abi::V1 => v1::Chip::open(path)?.line(offset),
+            Abi::V2 => v2::line(path, offset),
+        }
+    }
+
+    /// Requests a line. One that is [`Free`](Usage::Free) stays as it is.
+    fn request(
+        &self,
+        offset: u32,
+        settings: &Settings,
+        usage: Usage,
+    ) -> io::Result<Box<dyn Request>> {
+        let path = self.which.path()?;
+        let requested = match self.abi {
+            Abi::V1 => v1::request(&path, offset, settings, usage),
+            Abi::V2 => v2::request(&path, offset, settings, usage),
+        };
+        requested.map_err(|error| {
+            let line = self.line(&path, offset).ok();
+            let consumer = line.and_then(|line| line.consumer);
+            consumer.map_or(error, |consumer| busy(&consumer))
+        })
+    }
+
+    /// Says once that the chip is gone, and once that it is back.
+    fn note(&self, lost: bool) {
+        if self.lost.swap(lost, Ordering::Relaxed) == lost {
+            return;
+        }
+        match (&self.which, lost) {
+            (Which::Path(path), true) => warn!("{}: the chip is gone", path.display()),
+            (Which::Path(path), false) => info!("{}: the chip is back", path.display()),
+            (Which::Label(label), true) => warn!("{label}: the chip is gone"),
+            (Which::Label(label), false) => info!("{label}: the chip is back"),
+        }
+    }
+}
+
+impl Which {
+    /// Where the chip is now: numbers are given again.
+    fn path(&self) -> io::Result<PathBuf> {
+        match self {
+            Self::Path(path) => Ok(path.clone()),
+            Self::Label(label) => find(label),
+        }
+    }
+}
+
+/// The device file of the chip with this label.
+fn find(label: &str) -> io::Result<PathBuf> {
+    let mut found = Vec::new();
+    for file in fs::read_dir("/dev")? {
+        let file = file?;
+        if !file.file_name().as_encoded_bytes().starts_with(b"gpiochip") {
+            continue;
+        }
+        // One may go away meanwhile.
+        if v1::Chip::open(&file.path()).is_ok_and(|chip| chip.label() == label) {
+            found.push(file.path());
+        }
+    }
+    match (found.pop(), found.len()) {
+        (Some(path), 0) => Ok(path),
+        (None, _) => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("no chip has the label {label:?}"),
+        )),
+        (Some(_), _) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("more than one chip has the label {label:?}: say which by number"),
+        )),
+    }
+}
+
+fn busy(consumer: &str) -> io::Error {
+    let who = if consumer.is_empty() {
+        "somebody"
+    } else {
+        consumer
+    };
+    io::Error::new(io::ErrorKind::ResourceBusy, format!("used by {who}"))
+}
+
+/// Whether an error says that the chip is gone: its driver has let it go, or there is no file.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || is(error, Errno::NODEV) || is(error, Errno::NXIO)
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno.raw_os_error())
+}

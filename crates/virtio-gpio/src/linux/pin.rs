@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A line of the host's kernel, requested while it is used.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use virtio_backend::{Timer, Token, Watch};
+
+use super::{Request, Shared, is, is_gone};
+use crate::{Pin, Settings, Usage};
+
+/// How often a line is requested that was lost while it was used.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(super) struct LinuxPin {
+    chip: Arc<Shared>,
+    offset: u32,
+    settings: Settings,
+    watch: Watch,
+    token: Token,
+    usage: Usage,
+    /// Nothing while the line is free, or lost.
+    request: Option<Box<dyn Request>>,
+    /// Expires when a line that was lost is to be looked for.
+    retry: Option<Timer>,
+}
+
+impl LinuxPin {
+    pub(super) fn new(
+        chip: Arc<Shared>,
+        offset: u32,
+        settings: Settings,
+        watch: Watch,
+        token: Token,
+    ) -> Self {
+        Self {
+            chip,
+            offset,
+            settings,
+            watch,
+            token,
+            usage: Usage::Free,
+            request: None,
+            retry: None,
+        }
+    }
+
+    fn request(&self, usage: Usage) -> io::Result<Box<dyn Request>> {
+        let request = self.chip.request(self.offset, &self.settings, usage)?;
+        if let Some(event) = request.event() {
+            self.watch.add(event, self.token)?;
+        }
+        self.chip.note(false);
+        Ok(request)
+    }
+
+    /// The line as it was requested, or requested again if it was lost.
+    fn requested(&mut self) -> io::Result<&mut Box<dyn Request>> {
+        let request = match self.request.take() {
+            Some(request) => request,
+            None => self.request(self.usage)?,
+        };
+        Ok(self.request.insert(request))
+    }
+
+    fn reconfigure(&mut self, usage: Usage) -> io::Result<()> {
+        let Some(request) = &mut self.request else {
+            self.request = Some(self.request(usage)?);
+            return Ok(());
+        };
+        if !request.configure(usage)? {
+            // First it has to be let go.
+            self.request = None;
+            match self.request(usage) {
+                Ok(request) => self.request = Some(request),
+                Err(error) => {
+                    self.requested().ok();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a line go whose chip is gone, before its end is reported without end, and has it looked
+    /// for as long as it is used.
+    fn check<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        if result.as_ref().err().is_some_and(is_gone) {
+            self.chip.note(true);
+            self.request = None;
+        }
+        if self.request.is_none() && self.usage != Usage::Free {
+            let timer = match self.retry.take() {
+                Some(timer) => timer,
+                None => self.watch.timer(self.token)?,
+            };
+            self.retry.insert(timer).arm(RETRY);
+        }
+        result
+    }
+}
+
+impl Pin for LinuxPin {
+    fn configure(&mut self, usage: Usage) -> io::Result<()> {
+        if usage == Usage::Free {
+            self.usage = usage;
+            self.request = None;
+            self.retry = None;
+            return Ok(());
+        }
+        let configured = self.reconfigure(usage);
+        if configured.is_ok() {
+            self.usage = usage;
+        }
+        self.check(configured)
+    }
+
+    fn value(&mut self) -> io::Result<bool> {
+        if self.usage == Usage::Free {
+            return self.request(Usage::Free)?.value();
+        }
+        let value = self.requested().and_then(|request| request.value());
+        match (&value, self.usage) {
+            // What Linux says of a chip that cannot be asked.
+            (Err(error), Usage::Output(level)) if is(error, Errno::IO) => Ok(level),
+            _ => self.check(value),
+        }
+    }
+
+    fn edge(&mut self) -> io::Result<bool> {
+        if self.usage == Usage::Free {
+            return Ok(false);
+        }
+        let edge = self.requested().and_then(|request| request.edge());
+        self.check(edge)
+    }
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What the command line and the configuration file say of chips and lines, and the control of
+//! simulated ones.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use tempfile::TempDir;
+use virtio_backend::testing::{Vm, feature};
+
+const DAEMON: &str = env!("CARGO_BIN_EXE_vhost-user-gpio");
+
+/// Expects that the daemon cannot start, and says why in one line, with these words in it.
+#[track_caller]
+fn refused(arguments: &[&str], words: &[&str]) {
+    let mut daemon = Command::new(DAEMON);
+    let output = daemon
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    for word in words {
+        assert!(said.contains(word), "{said:?} lacks {word:?}");
+    }
+}
+
+/// The same, for a file with this text.
+#[track_caller]
+fn refused_file(text: &str, words: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("guests.toml");
+    fs::write(&file, text).unwrap();
+    refused(&["--config", file.to_str().unwrap()], words);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+const CHIP: &str = "[[chip]]\nname = 'board'\nsimulate = true\n";
+
+#[track_caller]
+fn refused_guest(guest: &str, words: &[&str]) {
+    refused_file(
+        &format!("{CHIP}[[guest]]\nname = 'a'\nsocket = '/run/nowhere/a'\n{guest}"),
+        words,
+    );
+}
+
+#[track_caller]
+fn refused_chip(chip: &str, words: &[&str]) {
+    let guest = "[[guest]]\nname = 'a'\nsocket = '/run/nowhere/a'\nchip = 'board'\n";
+    refused_file(&format!("{guest}{chip}"), words);
+}
+
+#[test]
+fn a_daemon_has_a_chip_or_simulates_one() {
+    let socket = ["--socket-path", "/run/nowhere/a"];
+    refused(&socket, &["--device: "]);
+    let nowhere = [&socket[..], &["--device", "/dev/gpiochip-nowhere"]].concat();
+    refused(&nowhere, &["--device: /dev/gpiochip-nowhere: No such file"]);
+    let nobody = [&socket[..], &["--device", "nobody"]].concat();
+    refused(&nobody, &["--device: nobody: no chip has the label"]);
+}
+
+#[test]
+fn lines_are_those_that_the_chip_has() {
+    let simulate = ["--socket-path", "/run/nowhere/a", "--simulate", "--lines"];
+    let with = |lines, words: &[&str]| refused(&[&simulate[..], &[lines]].concat(), words);
+    with("16", &["--lines: there is no line 16: the chip has 16"]);
+    with("4-99", &["--lines: there is no line 99"]);
+    with("5-4", &["--lines: 5 is above 4"]);
+    with("nobody", &["--lines: no line has the name \"nobody\""]);
+    with("4,in0", &["--lines: line 4 is guest gpio's"]);
+}
+
+#[test]
+fn mistakes_in_a_guest_are_named_by_line_and_key() {
+    refused_guest("", &["guests.toml:4: ", "missing field `chip`"]);
+    refused_guest("chip = 'bored'\n", &["guests.toml:7: ", "chip: "]);
+    refused_guest("chip = 'board'\nline = 4\n", &["guests.toml:8: ", "line"]);
+    refused_guest(
+        "chip = 'board'\nlines = [4, 16]\n",
+        &["guests.toml:8: ", "lines: there is no line 16"],
+    );
+    refused_guest(
+        "chip = 'board'\nlines = [true]\n",
+        &["guests.toml:8: ", "\"8-11\""],
+    );
+    refused_guest(
+        "chip = 'board'\nsimulate = true\n",
+        &["guests.toml:8: ", "simulate"],
+    );
+}
+
+#[test]
+fn mistakes_in_a_line_are_named_by_line_and_key() {
+    let line = |line: &str, words: &[&str]| {
+        refused_guest(&format!("chip = 'board'\n[[guest.line]]\n{line}\n"), words);
+    };
+    line("name = 'led'", &["guests.toml:8: ", "missing field `line`"]);
+    line(
+        "line = 16",
+        &["guests.toml:9: ", "line: there is no line 16"],
+    );
+    line("line = '4-5'", &["guests.toml:9: ", "line: more than one"]);
+    line("line = 4\nchip = 'bored'", &["guests.toml:10: ", "chip: "]);
+    line("line = 4\non-reset = 'off'", &["guests.toml:10: ", "off"]);
+    line("line = 4\nbias = 'up'", &["guests.toml:10: ", "up"]);
+    line("line = 4\ncolour = 'red'", &["guests.toml:10: ", "colour"]);
+    line(
+        "line = 4\nname = 'led'\n[[guest.line]]\nline = 5\nname = 'led'",
+        &["guests.toml:12: ", "another line has this name"],
+    );
+    line("line = 4\nname = 'käse'", &["guests.toml:9: ", "ASCII"]);
+    line(
+        "line = 4\n[[guest.line]]\nline = 'in0'",
+        &["guests.toml:11: ", "line 4 is guest a's"],
+    );
+}
+
+#[test]
+fn mistakes_in_a_chip_are_named_by_line_and_key() {
+    refused_chip(
+        "[[chip]]\nname = 'board'\n",
+        &["guests.toml:5: ", "device: "],
+    );
+    refused_chip(
+        "[[chip]]\nname = 'board'\nsimulate = true\ndevice = '1'\n",
+        &["guests.toml:8: ", "device: "],
+    );
+    refused_chip(
+        "[[chip]]\nname = 'board'\ndevice = '/dev/gpiochip-nowhere'\n",
+        &["guests.toml:7: ", "device: /dev/gpiochip-nowhere: "],
+    );
+    refused_chip(
+        &format!("{CHIP}{CHIP}"),
+        &["guests.toml:9: ", "name: another chip has this name"],
+    );
+    refused_chip(
+        &format!("{CHIP}gpio-abi = 'v3'\n"),
+        &["guests.toml:8: ", "v3"],
+    );
+    refused_chip(
+        &format!("{CHIP}control = '/dev/null'\n"),
+        &["guests.toml:8: ", "control: /dev/null: not a FIFO"],
+    );
+}
+
+#[test]
+fn two_guests_never_share_a_line() {
+    let guest = |name, lines| {
+        format!(
+            "[[guest]]\nname = '{name}'\nsocket = '/run/nowhere/{name}'\nchip = 'board'\n{lines}\n"
+        )
+    };
+    refused_file(
+        &[
+            CHIP,
+            &guest("a", "lines = ['0-7']"),
+            &guest("b", "lines = ['8-11', 'in3']"),
+        ]
+        .concat(),
+        &["guests.toml:13: ", "lines: line 7 is guest a's"],
+    );
+}
+
+/// A daemon that serves a file's guests. Killed when dropped.
+struct Daemon {
+    child: Child,
+    log: std::io::Lines<BufReader<ChildStderr>>,
+    folder: TempDir,
+}
+
+impl Daemon {
+    /// The sockets are in the folder `DIR`, which has a FIFO called control.
+    fn start(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("guests.toml");
+        let text = text.replace("DIR", folder.path().to_str().unwrap());
+        fs::write(&file, &text).unwrap();
+        let fifo = Command::new("mkfifo")
+            .arg(folder.path().join("control"))
+            .status();
+        assert!(fifo.unwrap().success());
+        let mut daemon = Command::new(DAEMON);
+        daemon.arg("--config").arg(&file).stderr(Stdio::piped());
+        let mut child = daemon.spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut daemon = Self { child, log, folder };
+        for _ in 0..text.matches("[[guest]]").count() {
+            daemon.wait_for(": listening on ");
+        }
+        daemon
+    }
+
+    fn wait_for(&mut self, word: &str) {
+        assert!(self.log.any(|line| line.unwrap().contains(word)));
+    }
+
+    /// The guest at this socket.
+    fn boot(&self, socket: impl AsRef<Path>) -> Vm {
+        let socket = self.folder.path().join(socket);
+        Vm::boot(&socket, feature::ALL | 1, &[16, 16]).unwrap()
+    }
+
+    fn control(&self, command: &str) {
+        fs::write(self.folder.path().join("control"), command).unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn ask(vm: &mut Vm, request: [u8; 8]) -> Vec<u8> {
+    vm.rings[0].ask(&[&request], &[2]).unwrap()
+}
+
+#[test]
+fn guests_have_their_lines_from_0_on_by_the_names_they_are_given() {
+    let daemon = Daemon::start(
+        "[[chip]]
+         name = 'board'
+         simulate = true
+         [[guest]]
+         name = 'a'
+         socket = 'DIR/a'
+         chip = 'board'
+         lines = ['out0', '8-9']
+         [[guest.line]]
+         line = 'out1'
+         name = 'relay'
+         access = 'output'
+         initial = 'high'
+         [[guest]]
+         name = 'b'
+         socket = 'DIR/b'
+         chip = 'board'
+         lines = ['4-5']",
+    );
+    let [mut a, mut b] = ["a", "b"].map(|guest| daemon.boot(guest));
+    let names = a.rings[0].ask(&[&[1, 0, 0, 0, 0, 0, 0, 0]], &[28]);
+    assert_eq!(names.unwrap(), b"\0out0\0button0\0button1\0relay\0");
+    // What was there before the guest came.
+    assert_eq!(ask(&mut b, [4, 0, 1, 0, 0, 0, 0, 0]), [0, 1]);
+    assert_eq!(ask(&mut a, [3, 0, 3, 0, 2, 0, 0, 0]), [1, 0]);
+    // One guest's output is wired to the other's input.
+    assert_eq!(ask(&mut b, [4, 0, 0, 0, 0, 0, 0, 0]), [0, 0]);
+    assert_eq!(ask(&mut a, [5, 0, 0, 0, 1, 0, 0, 0]), [0, 0]);
+    assert_eq!(ask(&mut a, [3, 0, 0, 0, 1, 0, 0, 0]), [0, 0]);
+    assert_eq!(ask(&mut b, [4, 0, 0, 0, 0, 0, 0, 0]), [0, 1]);
+    assert_eq!(ask(&mut b, [2, 0, 2, 0, 0, 0, 0, 0]), [1, 0]);
+}
+
+#[test]
+fn somebody_outside_presses_a_button() {
+    let mut daemon = Daemon::start(
+        "[[chip]]
+         name = 'board'
+         simulate = true
+         control = 'DIR/control'
+         [[guest]]
+         name = 'a'
+         socket = 'DIR/a'
+         chip = 'board'
+         lines = ['button0', 'button1']",
+    );
+    let mut vm = daemon.boot("a");
+    assert_eq!(ask(&mut vm, [6, 0, 1, 0, 3, 0, 0, 0]), [0, 0]);
+    for (command, level) in [("button1=high\n", 1), ("nonsense\nbutton1=free\n", 0)] {
+        let pair = vm.memory.chain(&[&[1, 0]], &[1]);
+        let head = vm.rings[1].add(&pair);
+        vm.rings[1].push(head);
+        vm.rings[1].notify();
+        daemon.control(command);
+        let used = vm.rings[1].wait().unwrap();
+        assert_eq!((used.id, used.len), (head.into(), 1));
+        assert_eq!(ask(&mut vm, [4, 0, 1, 0, 0, 0, 0, 0]), [0, level]);
+    }
+    daemon.wait_for("warn: control: \"nonsense\" is not NAME=high");
+    daemon.control("nobody=low\n");
+    daemon.wait_for("warn: control: no line has the name \"nobody\"");
+}
