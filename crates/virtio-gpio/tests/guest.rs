@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Linux guests that use the simulated lines. `cargo xtask test` runs them; `cargo test` says so.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+use xtask::daemon::Daemon;
+use xtask::device::Device;
+use xtask::guest::{Front, Guest};
+use xtask::trial::{run, trial};
+
+/// out3 is driven high, and in3 is waited for, by programs that stay.
+const HOLD: &str = "gpioset --mode=signal gpiochip0 3=1 >/dev/null 2>&1 & \
+    gpiomon --falling-edge gpiochip0 7 >/dev/null 2>&1 & \
+    until gpioinfo gpiochip0 | grep -q 'in3.*gpiomon'; do :; done";
+
+/// How often a line changes in front of a guest.
+const TOGGLES: usize = 1000;
+
+/// Linux asks for no line's direction until it is used again.
+const ARE_LINES_FREE: &str = "gpioinfo gpiochip0 | grep -c unused; gpioget gpiochip0 7";
+
+fn main() -> ExitCode {
+    use Front::{QemuArm64, QemuX86_64, Uml};
+    run(vec![
+        trial("uml_uses_lines", &[Uml], || uses_lines(Uml)),
+        trial("qemu_arm64_uses_lines", &[QemuArm64], || {
+            uses_lines(QemuArm64)
+        }),
+        trial("qemu_x86_64_uses_lines", &[QemuX86_64], || {
+            uses_lines(QemuX86_64)
+        }),
+        trial("uml_loses_no_edge", &[Uml], || loses_no_edge(Uml)),
+        trial("qemu_arm64_loses_no_edge", &[QemuArm64], || {
+            loses_no_edge(QemuArm64)
+        }),
+        trial("qemu_x86_64_loses_no_edge", &[QemuX86_64], || {
+            loses_no_edge(QemuX86_64)
+        }),
+        trial(
+            "qemu_arm64_starts_clean_after_a_reset",
+            &[QemuArm64],
+            || starts_clean(QemuArm64),
+        ),
+        trial(
+            "qemu_x86_64_starts_clean_after_a_reset",
+            &[QemuX86_64],
+            || starts_clean(QemuX86_64),
+        ),
+        trial("uml_starts_clean_after_a_kill", &[Uml], || killed(Uml)),
+        trial("qemu_arm64_starts_clean_after_a_kill", &[QemuArm64], || {
+            killed(QemuArm64)
+        }),
+        trial("uml_has_keys_at_edges_and_levels", &[Uml], has_keys),
+    ])
+}
+
+fn uses_lines(front: Front) -> Result<()> {
+    let host = Host::start()?;
+    let mut guest = host.boot(front)?;
+    host.check(&mut guest)?;
+    guest.power_off()?;
+    host.daemon.stop()?;
+    Ok(())
+}
+
+/// Each edge is made when the one before was seen. A command has a limit, so there are many.
+fn loses_no_edge(front: Front) -> Result<()> {
+    let host = Host::start()?;
+    let mut guest = host.boot(front)?;
+    guest.check(
+        "gpiomon --line-buffered --format=%e gpiochip0 4 >/tmp/edges 2>&1 & \
+         until gpioinfo gpiochip0 | grep -q 'in0.*gpiomon'; do :; done",
+    )?;
+    let before = host.resources()?;
+    for _ in 0..TOGGLES / 100 {
+        guest.check(
+            "seen() { until [ $(wc -l </tmp/edges) -eq $1 ]; do :; done; }; \
+             i=$(wc -l </tmp/edges); end=$((i + 100)); \
+             while [ $i -lt $end ]; do \
+             gpioset --mode=signal gpiochip0 0=1 & seen $((i + 1)); \
+             kill $!; seen $((i + 2)); i=$((i + 2)); done",
+        )?;
+    }
+    let edges = guest.check("sort /tmp/edges | uniq -c | xargs")?;
+    let each = TOGGLES / 2;
+    ensure!(edges == format!("{each} 0 {each} 1"), "gpiomon saw {edges}");
+    let after = host.resources()?;
+    ensure!(before == after, "threads and fds: {before:?}, {after:?}");
+    guest.power_off()?;
+    host.daemon.stop()?;
+    Ok(())
+}
+
+fn starts_clean(front: Front) -> Result<()> {
+    let mut host = Host::start()?;
+    let mut guest = host.boot(front)?;
+    let before = host.resources()?;
+    for _ in 0..3 {
+        guest.check(HOLD)?;
+        ensure!(guest.check("gpioget gpiochip0 5")? == "0");
+        guest.qmp("stop")?;
+        guest.qmp("cont")?;
+        guest.check("gpioinfo gpiochip0 | grep -q 'out3.*output.*used'")?;
+        guest.qmp("system_reset")?;
+        guest.wait_for_boot()?;
+        host.daemon.wait_for(": reset")?;
+        let free = guest.check(ARE_LINES_FREE)?;
+        ensure!(free == "16\n0", "{free}");
+    }
+    host.check(&mut guest)?;
+    let after = host.resources()?;
+    ensure!(before == after, "threads and fds: {before:?}, {after:?}");
+    guest.power_off()?;
+    host.daemon.stop()?;
+    Ok(())
+}
+
+fn killed(front: Front) -> Result<()> {
+    let mut host = Host::start()?;
+    let mut before = None;
+    for _ in 0..3 {
+        let mut guest = host.boot(front)?;
+        let free = guest.check(ARE_LINES_FREE)?;
+        ensure!(free == "16\n0", "{free}");
+        guest.check(HOLD)?;
+        let now = host.resources()?;
+        let before = *before.get_or_insert(now);
+        ensure!(before == now, "threads and fds: {before:?}, {now:?}");
+        drop(guest);
+        host.daemon.wait_for(": disconnected")?;
+    }
+    let mut guest = host.boot(front)?;
+    host.check(&mut guest)?;
+    guest.power_off()?;
+    host.daemon.stop()?;
+    Ok(())
+}
+
+/// Linux's own driver for keys: one at both edges of button1, which it reads and arms again each
+/// time, and one at button0 that is pressed as often as it can be while the level is high.
+fn has_keys() -> Result<()> {
+    let host = Host::start()?;
+    let socket = host.daemon.socket().display().to_string();
+    let mut guest = Guest::boot_on(&KEYS.replace("SOCKET", &socket))?;
+    for edges in 1..=100 {
+        let level = if edges % 2 == 1 { "high" } else { "low" };
+        host.control(&format!("button1={level}\n"))?;
+        wait_for(&mut guest, "edge", edges)?;
+        let seen = interrupts(&mut guest, "edge")?;
+        ensure!(seen == edges, "{seen} interrupts for {edges} edges");
+    }
+    ensure!(
+        interrupts(&mut guest, "level")? == 0,
+        "the level is not active"
+    );
+    host.control("button0=high\n")?;
+    wait_for(&mut guest, "level", 1000)?;
+    host.control("button0=low\n")?;
+    // Another interrupt comes after what came before.
+    host.control("button1=high\n")?;
+    wait_for(&mut guest, "edge", 101)?;
+    let quiet = interrupts(&mut guest, "level")?;
+    guest.check("usleep 200000")?;
+    ensure!(
+        interrupts(&mut guest, "level")? == quiet,
+        "an inactive level interrupts"
+    );
+    // Without a driver the line is masked, however active the level is.
+    guest.check("echo keys >/sys/bus/platform/drivers/gpio-keys/unbind")?;
+    host.control("button0=high\n")?;
+    guest.check("until gpioget $(gpiofind button0) | grep -q 1; do :; done")?;
+    guest.check("! grep -q level /proc/interrupts")?;
+    guest.check("echo keys >/sys/bus/platform/drivers/gpio-keys/bind")?;
+    wait_for(&mut guest, "level", 1000)?;
+    host.control("button0=low\n")?;
+    guest.power_off()?;
+    host.daemon.stop()?;
+    Ok(())
+}
+
+const KEYS: &str = r#"/dts-v1/;
+/ {
+    compatible = "virtio-backends,guest";
+    device {
+        compatible = "virtio,uml";
+        socket-path = "SOCKET";
+        virtio-device-id = <41>;
+        gpio: gpio {
+            compatible = "virtio,device29";
+            gpio-controller;
+            #gpio-cells = <2>;
+            interrupt-controller;
+            #interrupt-cells = <2>;
+            #address-cells = <0>;
+        };
+    };
+    keys {
+        compatible = "gpio-keys";
+        level {
+            label = "level";
+            linux,code = <30>;
+            interrupts-extended = <&gpio 8 4>;
+        };
+        edge {
+            label = "edge";
+            linux,code = <31>;
+            gpios = <&gpio 9 0>;
+            debounce-interval = <0>;
+        };
+    };
+};"#;
+
+/// How often there was an interrupt with this name.
+fn interrupts(guest: &mut Guest, name: &str) -> Result<usize> {
+    let count = guest.check(&format!(
+        "awk '$NF == \"{name}\" {{ print $2 }}' /proc/interrupts"
+    ))?;
+    count.parse().with_context(|| format!("{name}: {count:?}"))
+}
+
+/// Waits for that many.
+fn wait_for(guest: &mut Guest, name: &str, count: usize) -> Result<()> {
+    guest.check(&format!(
+        "until [ $(awk '$NF == \"{name}\" {{ print $2 }}' /proc/interrupts) -ge {count} ]; do :; done"
+    ))?;
+    Ok(())
+}
+
+/// The daemon, and how it is attached.
+struct Host {
+    daemon: Daemon,
+    device: Device,
+    control: PathBuf,
+    _folder: TempDir,
+}
+
+impl Host {
+    fn start() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let control = folder.path().join("control");
+        let made = Command::new("mkfifo").arg(&control).status()?;
+        ensure!(made.success(), "mkfifo: {made}");
+        let binary = Path::new(env!("CARGO_BIN_EXE_vhost-user-gpio"));
+        let args = ["--simulate", "--control", &control.display().to_string()].map(str::to_owned);
+        Ok(Self {
+            daemon: Daemon::start(binary, &args, &folder.path().join("gpio.sock"))?,
+            device: Device::of("virtio-gpio")?,
+            control,
+            _folder: folder,
+        })
+    }
+
+    fn boot(&self, front: Front) -> Result<Guest> {
+        Guest::boot(front, &[(&self.device, self.daemon.socket())])
+    }
+
+    /// The guest uses the device.
+    fn check(&self, guest: &mut Guest) -> Result<()> {
+        guest.check(&self.device.check_command())?;
+        Ok(())
+    }
+
+    /// Somebody outside drives lines.
+    fn control(&self, command: &str) -> Result<()> {
+        Ok(fs::write(&self.control, command)?)
+    }
+
+    /// Threads and file descriptors of the daemon.
+    fn resources(&self) -> Result<(usize, usize)> {
+        Ok((self.daemon.threads()?, self.daemon.fds()?))
+    }
+}
