@@ -83,7 +83,7 @@ fn loses_no_edge(front: Front) -> Result<()> {
              i=$(wc -l </tmp/edges); end=$((i + 100)); \
              while [ $i -lt $end ]; do \
              gpioset --mode=signal gpiochip0 0=1 & seen $((i + 1)); \
-             kill $!; seen $((i + 2)); i=$((i + 2)); done",
+             kill $!; wait $!; seen $((i + 2)); i=$((i + 2)); done",
         )?;
     }
     let edges = guest.check("sort /tmp/edges | uniq -c | xargs")?;
