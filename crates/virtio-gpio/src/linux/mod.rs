@@ -15,7 +15,7 @@ use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -112,7 +112,7 @@ impl LinuxChip {
             abi,
             lost: AtomicBool::new(false),
         };
-        shared.line(&path, 0)?;
+        shared.line(0)?;
         info!("{}: {chip}: GPIO ABI {abi}", path.display());
         Ok(Self(Arc::new(shared)))
     }
@@ -128,9 +128,8 @@ impl LinuxChip {
 
 impl Chip for LinuxChip {
     fn names(&self) -> io::Result<Vec<String>> {
-        let path = self.0.which.path()?;
-        let lines = v1::Chip::open(&path)?.count();
-        let line = |offset| Ok(self.0.line(&path, offset)?.name);
+        let lines = v1::Chip::open(&self.0.which.path()?)?.count();
+        let line = |offset| Ok(self.0.line(offset)?.name);
         (0..lines).map(line).collect()
     }
 
@@ -141,7 +140,7 @@ impl Chip for LinuxChip {
         watch: &Watch,
         token: Token,
     ) -> io::Result<Box<dyn Pin>> {
-        let line = self.0.line(&self.0.which.path()?, offset)?;
+        let line = self.0.line(offset)?;
         if let Some(consumer) = line.consumer {
             return Err(busy(&consumer));
         }
@@ -158,10 +157,11 @@ impl Chip for LinuxChip {
 }
 
 impl Shared {
-    fn line(&self, path: &Path, offset: u32) -> io::Result<LineInfo> {
+    fn line(&self, offset: u32) -> io::Result<LineInfo> {
+        let path = self.which.path()?;
         match self.abi {
-            Abi::V1 => v1::Chip::open(path)?.line(offset),
-            Abi::V2 => v2::line(path, offset),
+            Abi::V1 => v1::Chip::open(&path)?.line(offset),
+            Abi::V2 => v2::line(&path, offset),
         }
     }
 
@@ -178,7 +178,7 @@ impl Shared {
             Abi::V2 => v2::request(&path, offset, settings, usage),
         };
         requested.map_err(|error| {
-            let line = self.line(&path, offset).ok();
+            let line = self.line(offset).ok();
             let consumer = line.and_then(|line| line.consumer);
             consumer.map_or(error, |consumer| busy(&consumer))
         })
@@ -241,11 +241,6 @@ fn busy(consumer: &str) -> io::Error {
         consumer
     };
     io::Error::new(io::ErrorKind::ResourceBusy, format!("used by {who}"))
-}
-
-/// Whether an error says that the chip is gone: its driver has let it go, or there is no file.
-fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || is(error, Errno::NODEV) || is(error, Errno::NXIO)
 }
 
 fn is(error: &io::Error, errno: Errno) -> bool {

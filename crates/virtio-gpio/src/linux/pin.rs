@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use virtio_backend::{Timer, Token, Watch};
 
-use super::{Request, Shared, is, is_gone};
+use super::{Request, Shared, is};
 use crate::{Pin, Settings, Usage};
 
 /// How often a line is requested that was lost while it was used.
@@ -88,7 +88,7 @@ impl LinuxPin {
     /// Lets a line go whose chip is gone, before its end is reported without end, and has it looked
     /// for as long as it is used.
     fn check<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        if result.as_ref().err().is_some_and(is_gone) {
+        if result.is_err() && self.is_gone() {
             self.chip.note(true);
             self.request = None;
         }
@@ -100,6 +100,15 @@ impl LinuxPin {
             self.retry.insert(timer).arm(RETRY);
         }
         result
+    }
+
+    /// Whether the chip is gone. By itself the error does not tell: ENODEV and ENXIO are also what
+    /// Linux says of edges where there are no interrupts.
+    fn is_gone(&self) -> bool {
+        match &self.request {
+            Some(request) => request.value().is_err_and(|error| is(&error, Errno::NODEV)),
+            None => self.chip.line(self.offset).is_err(),
+        }
     }
 }
 

@@ -80,8 +80,12 @@ impl super::Request for Request {
                     self.reconfigure(Usage::Input(Edges::None))?;
                     self.edge()?;
                 }
-                if after != self.usage {
-                    self.reconfigure(after)?;
+                if after == self.usage {
+                    return Ok(true);
+                }
+                if let Err(error) = self.reconfigure(after) {
+                    self.reconfigure(Usage::Input(before)).ok();
+                    return Err(error);
                 }
             }
             _ => self.reconfigure(usage)?,
