@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Any bytes from any agent in any version, with hardware that is slow and fails: nothing panics, nothing is written
+//! beyond the room, and when all agents were reset the hardware is as at boot.
+#![no_main]
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use scmi::{Answer, Engine, Profile, Status, Ticket};
+
+use common::{Board, Given, Parts};
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    versions: [u8; 3],
+    steps: Vec<Step>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Step {
+    /// Bytes, as they are.
+    Raw {
+        agent: u8,
+        request: Vec<u8>,
+        room: u8,
+    },
+    /// A header that is one, and parameters that may be.
+    Command {
+        agent: u8,
+        protocol: u8,
+        message: u8,
+        parameters: Vec<Parameter>,
+        room: u8,
+    },
+    Event {
+        agent: u8,
+        room: u8,
+    },
+    /// Of an operation that goes on, the one at this place.
+    Complete {
+        which: u8,
+        code: i8,
+    },
+    /// Of any operation there ever was, or none.
+    CompleteTicket(u32),
+    Answer {
+        ticket: u32,
+        room: u8,
+    },
+    Measure {
+        sensor: u8,
+        value: i64,
+    },
+    Hardware {
+        late: bool,
+        fault: Option<i8>,
+    },
+    Events {
+        agent: u8,
+        reach: bool,
+    },
+    Reset(u8),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Parameter {
+    Small(u8),
+    Any(u32),
+}
+
+const CANARY: u8 = 0xa5;
+
+/// Room for a message, in front of what is not to be written.
+struct Room {
+    bytes: [u8; 512],
+    length: usize,
+}
+
+impl Room {
+    fn new(length: u8) -> Self {
+        Self {
+            bytes: [CANARY; 512],
+            length: length.into(),
+        }
+    }
+
+    fn get(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.length]
+    }
+
+    /// Of a message of this length.
+    fn check(&self, length: usize) {
+        assert!(length <= self.length && length <= 132);
+        assert!(length == 0 || length >= 8);
+        assert!(self.bytes[self.length..].iter().all(|&byte| byte == CANARY));
+    }
+}
+
+fuzz_target!(|input: Input| {
+    let given = [
+        Given::all(&[0, 1, 2, 3, 4]),
+        Given::all(&[4, 2]),
+        Given::all(&[0]),
+    ];
+    let agents: Vec<_> = given
+        .into_iter()
+        .zip(input.versions)
+        .map(|(given, version)| given.speaking(profile(version)))
+        .collect();
+    let mut parts = Parts::new(5, &agents);
+    let mut engine = parts.engine();
+    for step in input.steps {
+        take(&mut engine, step);
+    }
+    engine.platform.fault = None;
+    for agent in 0..3 {
+        engine.reset_agent(agent).unwrap();
+        assert_eq!(engine.next_event(agent, &mut [0; 136]), None);
+    }
+    assert_eq!(engine.platform.state, engine.platform.boot);
+});
+
+fn profile(version: u8) -> Profile {
+    let profiles = [Profile::V2_0, Profile::V3_0, Profile::V3_1, Profile::V3_2];
+    profiles[usize::from(version) % 4]
+}
+
+fn status(code: i8) -> Result<(), Status> {
+    Status::check(code.into())
+}
+
+fn take(engine: &mut Engine<'_, Board>, step: Step) {
+    match step {
+        Step::Raw {
+            agent,
+            request,
+            room,
+        } => handle(engine, agent, &request, room),
+        Step::Command {
+            agent,
+            protocol,
+            message,
+            parameters,
+            room,
+        } => {
+            let protocol = [0x10, 0x11, 0x14, 0x15, 0x16, 0x17][usize::from(protocol) % 6];
+            let mut request = vec![protocol << 10 | u32::from(message % 0x12)];
+            request.extend(parameters.iter().map(|parameter| match *parameter {
+                Parameter::Small(value) => u32::from(value % 8),
+                Parameter::Any(value) => value,
+            }));
+            handle(engine, agent, &common::bytes(&request), room);
+        }
+        Step::Event { agent, room } => {
+            let mut room = Room::new(room);
+            let length = engine.next_event(u16::from(agent) % 4, room.get());
+            room.check(length.unwrap_or(0));
+        }
+        Step::Complete { which, code } => {
+            let tickets = &mut engine.platform.tickets;
+            if !tickets.is_empty() {
+                let ticket = tickets.remove(usize::from(which) % tickets.len());
+                engine.complete(ticket, status(code));
+            }
+        }
+        Step::CompleteTicket(bits) => engine.complete(Ticket::from(bits), Ok(())),
+        Step::Answer { ticket, room } => {
+            let mut room = Room::new(room);
+            let length = engine.answer(Ticket::from(ticket), room.get());
+            room.check(length.unwrap_or(0));
+        }
+        Step::Measure { sensor, value } => {
+            engine.platform.reading[0] = value;
+            engine.sensor_updated(u16::from(sensor) % 6);
+        }
+        Step::Hardware { late, fault } => {
+            engine.platform.late = late;
+            engine.platform.fault = fault.and_then(|code| status(code).err());
+        }
+        Step::Events { agent, reach } => engine.set_events(u16::from(agent) % 4, reach),
+        Step::Reset(agent) => {
+            // Fails with the hardware, or for an agent that there is not.
+            let _ = engine.reset_agent(u16::from(agent) % 4);
+        }
+    }
+}
+
+fn handle(engine: &mut Engine<'_, Board>, agent: u8, request: &[u8], room: u8) {
+    let mut room = Room::new(room);
+    match engine.handle(u16::from(agent) % 4, request, room.get()) {
+        Answer::Now(length) => {
+            room.check(length);
+            assert!(length == 0 || room.bytes[..4] == request[..4]);
+        }
+        Answer::Later(_) => assert!(room.bytes[room.length..].iter().all(|&byte| byte == CANARY)),
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Base protocol (SCMI 3.2, 4.2).
+//!
+//! An agent sees itself as agent 1 and, beside it, the platform: others do not exist for it. What a trusted agent may
+//! do in the specification, to take from others and to reset them, the host does, with
+//! [`Engine::reset_agent`](crate::Engine::reset_agent).
+
+use crate::Status;
+use crate::memory::Kind;
+use crate::platform::Platform;
+use crate::protocol::Profile::V2_0;
+use crate::protocol::{Call, Message, Protocol};
+use crate::values::{part, word};
+use crate::wire::Response;
+
+pub(crate) const PROTOCOL: Protocol = Protocol {
+    id: 0x10,
+    versions: [0x20000, 0x20000, 0x20000, 0x20001],
+    messages: &[
+        Message::new(DISCOVER_VENDOR, V2_0),
+        Message::new(DISCOVER_SUB_VENDOR, V2_0),
+        Message::new(DISCOVER_IMPLEMENTATION_VERSION, V2_0),
+        Message::new(DISCOVER_LIST_PROTOCOLS, V2_0),
+        Message::new(DISCOVER_AGENT, V2_0),
+    ],
+};
+
+const DISCOVER_VENDOR: u8 = 0x3;
+const DISCOVER_SUB_VENDOR: u8 = 0x4;
+const DISCOVER_IMPLEMENTATION_VERSION: u8 = 0x5;
+const DISCOVER_LIST_PROTOCOLS: u8 = 0x6;
+const DISCOVER_AGENT: u8 = 0x7;
+
+const PLATFORM: u32 = 0;
+/// What each agent is to itself.
+pub(crate) const SELF: u32 = 1;
+/// Whoever asks.
+const CALLER: u32 = u32::MAX;
+
+pub(crate) fn handle<P: Platform>(
+    call: &mut Call<'_, '_, P>,
+    message: u8,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    let identity = call.engine.platform.identity();
+    match message {
+        DISCOVER_VENDOR => response.short_name(identity.vendor),
+        DISCOVER_SUB_VENDOR => response.short_name(identity.sub_vendor),
+        DISCOVER_IMPLEMENTATION_VERSION => response.word(identity.version),
+        DISCOVER_LIST_PROTOCOLS => return list_protocols(call, response),
+        DISCOVER_AGENT => return discover_agent(call, response),
+        _ => {
+            let protocols = word(protocols(call).count());
+            response.word(protocols | SELF << 8);
+        }
+    }
+    Ok(())
+}
+
+/// The protocols of which the agent was given something.
+fn protocols<P: Platform>(call: &Call<'_, '_, P>) -> impl Iterator<Item = u8> {
+    let offered = |kind: &Kind| call.engine.offers(call.agent, *kind);
+    let id = |kind| Protocol::of(kind).id;
+    Kind::ALL.into_iter().filter(offered).map(id)
+}
+
+/// All protocols after the first `skip`: how many, then their numbers, padded to words.
+fn list_protocols<P: Platform>(
+    call: &mut Call<'_, '_, P>,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    let skip = call.request.word()? as usize;
+    let rest = protocols(call).count().checked_sub(skip);
+    let rest = rest.ok_or(Status::InvalidParameters)?;
+    let mut words = [[0; 4]; Kind::ALL.len().div_ceil(4)];
+    for (to, protocol) in words
+        .as_flattened_mut()
+        .iter_mut()
+        .zip(protocols(call).skip(skip))
+    {
+        *to = protocol;
+    }
+    let count = part(rest.div_ceil(4), 4, response)?;
+    response.word(word(rest.min(count * 4)));
+    for word in words.iter().take(count) {
+        response.word(u32::from_le_bytes(*word));
+    }
+    Ok(())
+}
+
+fn discover_agent<P: Platform>(
+    call: &mut Call<'_, '_, P>,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    match call.request.word()? {
+        PLATFORM => {
+            response.word(PLATFORM);
+            response.short_name(b"platform");
+        }
+        SELF | CALLER => {
+            response.word(SELF);
+            response.short_name(&call.engine.agent(call.agent)?.name);
+        }
+        _ => return Err(Status::NotFound),
+    }
+    Ok(())
+}

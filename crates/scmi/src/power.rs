@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Power domain management protocol (SCMI 3.2, 4.3).
+
+use crate::engine::Engine;
+use crate::memory::Kind;
+use crate::platform::Platform;
+use crate::protocol::Profile::{V2_0, V3_1};
+use crate::protocol::{Call, Message, Protocol, bit};
+use crate::wire::{Response, is_long};
+use crate::{Status, values::word};
+
+pub(crate) const PROTOCOL: Protocol = Protocol {
+    id: 0x11,
+    versions: [0x20000, 0x20000, 0x30000, 0x30001],
+    messages: &[
+        Message::new(DOMAIN_ATTRIBUTES, V2_0),
+        Message::new(STATE_SET, V2_0),
+        Message::new(STATE_GET, V2_0),
+        Message::notifies(STATE_NOTIFY, V2_0),
+        Message::new(DOMAIN_NAME_GET, V3_1),
+    ],
+};
+
+const DOMAIN_ATTRIBUTES: u8 = 0x3;
+const STATE_SET: u8 = 0x4;
+const STATE_GET: u8 = 0x5;
+const STATE_NOTIFY: u8 = 0x6;
+const DOMAIN_NAME_GET: u8 = 0x8;
+
+/// POWER_STATE_CHANGED.
+pub(crate) const STATE_CHANGED: u8 = 0;
+
+const ON: u32 = 0;
+/// Context is lost.
+const OFF: u32 = 1 << 30;
+
+pub(crate) fn handle<P: Platform>(
+    call: &mut Call<'_, '_, P>,
+    message: u8,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    match message {
+        DOMAIN_ATTRIBUTES => domain_attributes(call, response)?,
+        STATE_SET => state_set(call)?,
+        STATE_GET => {
+            let (grant, _) = call.resource(Kind::Power)?;
+            // The agent's own vote, not what came of it: Linux insists on reading what it has set.
+            response.word(state(call.engine.grant(grant)?.on));
+        }
+        STATE_NOTIFY => call.subscribe(Kind::Power, STATE_CHANGED)?,
+        DOMAIN_NAME_GET => {
+            let (_, domain) = call.resource(Kind::Power)?;
+            response.word(0);
+            response.long_name(call.engine.platform.power_domain(call.agent, domain));
+        }
+        _ => {
+            response.word(word(call.engine.count_of(call.agent, Kind::Power)));
+            response.double(0); // No statistics.
+            response.word(0);
+        }
+    }
+    Ok(())
+}
+
+fn domain_attributes<P: Platform>(
+    call: &mut Call<'_, '_, P>,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    let (_, domain) = call.resource(Kind::Power)?;
+    let long_names = call.engine.profile(call.agent, Kind::Power)? >= V3_1;
+    let events = call.engine.agent(call.agent)?.events;
+    let name = call.engine.platform.power_domain(call.agent, domain);
+    let synchronous = bit(29, true);
+    response.word(bit(31, events) | synchronous | bit(27, long_names && is_long(name)));
+    response.short_name(name);
+    Ok(())
+}
+
+fn state_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
+    let flags = call.request.word()?;
+    let (grant, _) = call.resource(Kind::Power)?;
+    let state = call.request.word()?;
+    match flags {
+        0 => {}
+        1 => return Err(Status::NotSupported), // Asynchronous: no domain has it.
+        _ => return Err(Status::InvalidParameters),
+    }
+    let on = match state {
+        ON => true,
+        OFF => false,
+        _ => return Err(Status::InvalidParameters),
+    };
+    call.vote(Kind::Power, grant, on)
+}
+
+/// What is left to say of POWER_STATE_CHANGED.
+pub(crate) fn state_changed<P: Platform>(
+    engine: &Engine<'_, P>,
+    index: u16,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    let domain = engine.grant(index)?.resource;
+    response.word(state(engine.resource(Kind::Power, domain)?.votes != 0));
+    Ok(())
+}
+
+fn state(on: bool) -> u32 {
+    if on { ON } else { OFF }
+}

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Sensor management protocol (SCMI 3.2, 4.7): what sensors there are, and how they are read and configured. Trip
+//! points are in [`trip`](crate::trip).
+
+use crate::Status;
+use crate::engine::Engine;
+use crate::memory::{Kind, Wanted};
+use crate::platform::{Axis, Platform, Sensor};
+use crate::protocol::Profile::{self, V2_0, V3_0, V3_1};
+use crate::protocol::{Call, Message, Protocol, bit, flag};
+use crate::trip;
+use crate::values::{Values, describe, part, word};
+use crate::wire::{Response, is_long};
+
+pub(crate) const PROTOCOL: Protocol = Protocol {
+    id: 0x15,
+    versions: [0x10000, 0x20000, 0x30000, 0x30001],
+    messages: &[
+        Message::new(DESCRIPTION_GET, V2_0),
+        Message::notifies(TRIP_POINT_NOTIFY, V2_0),
+        Message::notifies(TRIP_POINT_CONFIG, V2_0),
+        Message::new(READING_GET, V2_0),
+        Message::new(AXIS_DESCRIPTION_GET, V3_0),
+        Message::new(LIST_UPDATE_INTERVALS, V3_0),
+        Message::new(CONFIG_GET, V3_0),
+        Message::new(CONFIG_SET, V3_0),
+        Message::notifies(CONTINUOUS_UPDATE_NOTIFY, V3_0),
+        Message::new(NAME_GET, V3_1),
+        Message::new(AXIS_NAME_GET, V3_1),
+    ],
+};
+
+const DESCRIPTION_GET: u8 = 0x3;
+const TRIP_POINT_NOTIFY: u8 = 0x4;
+const TRIP_POINT_CONFIG: u8 = 0x5;
+const READING_GET: u8 = 0x6;
+const AXIS_DESCRIPTION_GET: u8 = 0x7;
+const LIST_UPDATE_INTERVALS: u8 = 0x8;
+const CONFIG_GET: u8 = 0x9;
+const CONFIG_SET: u8 = 0xa;
+const CONTINUOUS_UPDATE_NOTIFY: u8 = 0xb;
+const NAME_GET: u8 = 0xc;
+const AXIS_NAME_GET: u8 = 0xd;
+
+pub(crate) const TRIP_POINT_EVENT: u8 = 0;
+pub(crate) const UPDATE: u8 = 1;
+
+pub(crate) fn handle<P: Platform>(
+    call: &mut Call<'_, '_, P>,
+    message: u8,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    match message {
+        DESCRIPTION_GET => description_get(call, response),
+        TRIP_POINT_NOTIFY => call.subscribe(Kind::Sensor, TRIP_POINT_EVENT),
+        TRIP_POINT_CONFIG => trip::config(call),
+        READING_GET => reading_get(call, response),
+        AXIS_DESCRIPTION_GET => axis_description_get(call, response),
+        LIST_UPDATE_INTERVALS => {
+            let (_, sensor) = call.resource(Kind::Sensor)?;
+            let index = call.request.word()?;
+            let sensor = call.engine.platform.sensor(call.agent, sensor);
+            describe(sensor.intervals, index, response)
+        }
+        CONFIG_GET => {
+            let (grant, _) = call.resource(Kind::Sensor)?;
+            let grant = call.engine.grant(grant)?;
+            response.word(grant.config | bit(0, grant.on));
+            Ok(())
+        }
+        CONFIG_SET => config_set(call),
+        CONTINUOUS_UPDATE_NOTIFY => call.subscribe(Kind::Sensor, UPDATE),
+        NAME_GET => {
+            let (_, sensor) = call.resource(Kind::Sensor)?;
+            response.word(0);
+            response.long_name(call.engine.platform.sensor(call.agent, sensor).scale.name);
+            Ok(())
+        }
+        AXIS_NAME_GET => axis_name_get(call, response),
+        _ => {
+            let sensors = word(call.engine.count_of(call.agent, Kind::Sensor));
+            response.word(sensors | call.max_async()? << 16);
+            response.double(0); // No shared memory.
+            response.word(0);
+            Ok(())
+        }
+    }
+}
+
+/// | bits | field |
+/// |---|---|
+/// | 11:0 | how many follow |
+/// | 31:16 | how many remain |
+fn description_get<P: Platform>(
+    call: &mut Call<'_, '_, P>,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    let index = call.request.word()?;
+    let engine = &*call.engine;
+    let profile = engine.profile(call.agent, Kind::Sensor)?;
+    let events = engine.agent(call.agent)?.events;
+    let sensors = engine.count_of(call.agent, Kind::Sensor);
+    let rest = sensors.checked_sub(index as usize);
+    let rest = rest.ok_or(Status::InvalidParameters)?;
+    let counts = response.reserve();
+    let mut count = 0;
+    for id in (index..).take(rest) {
+        let grant = engine.grant(call.grant(Kind::Sensor, id)?)?;
+        let sensor = engine.platform.sensor(call.agent, grant.resource);
+        if response.room() < description_size(&sensor, profile) {
+            break;
+        }
+        put_description(id, &sensor, profile, events, response);
+        count += 1;
+    }
+    if count == 0 && rest != 0 {
+        return Err(Status::ProtocolError);
+    }
+    response.set(counts, word(count) | word(rest - count) << 16);
+    Ok(())
+}
+
+fn description_size(sensor: &Sensor<'_>, profile: Profile) -> usize {
+    match sensor.scale.range {
+        Some(_) if profile >= V3_0 && sensor.axes == 0 => 52,
+        _ => 28,
+    }
+}
+
+/// A sensor descriptor.
+///
+/// | bytes | field |
+/// |---|---|
+/// | 0..4 | sensor_id |
+/// | 4..8 | attributes_low: 31 asynchronous, 30 updates, 29 long name, 14:10 unit of timestamps, 9 timestamps, 8 more follows the name, 7:0 trip points |
+/// | 8..12 | attributes_high: 21:16 axes, 15:11 exponent, 8 has axes, 7:0 type |
+/// | 12..28 | name |
+/// | 28..32 | power, which is not known |
+/// | 32..52 | resolution and range |
+fn put_description(
+    id: u32,
+    sensor: &Sensor<'_>,
+    profile: Profile,
+    events: bool,
+    response: &mut Response<'_>,
+) {
+    let trip_points = if events { sensor.trip_points } else { 0 };
+    let mut low = bit(31, events) | u32::from(trip_points);
+    let mut high = exponent(sensor.scale.exponent) << 11 | u32::from(sensor.scale.unit);
+    let range = sensor
+        .scale
+        .range
+        .filter(|_| profile >= V3_0 && sensor.axes == 0);
+    if profile >= V3_0 {
+        low |= bit(30, events && sensor.updates) | bit(8, range.is_some());
+        if let Some(unit) = sensor.timestamp {
+            low |= exponent(unit) << 10 | bit(9, true);
+        }
+        if sensor.axes != 0 {
+            high |= u32::from(sensor.axes) << 16 | bit(8, true);
+        }
+    }
+    if profile >= V3_1 {
+        low |= bit(29, is_long(sensor.scale.name));
+    }
+    response.word(id);
+    response.word(low);
+    response.word(high);
+    response.short_name(sensor.scale.name);
+    if range.is_some() {
+        response.word(0);
+        put_range(&sensor.scale, response);
+    }
+}
+
+fn put_range(axis: &Axis<'_>, response: &mut Response<'_>) {
+    if let Some(range) = axis.range {
+        response.word(range.resolution & 0x7ff_ffff | exponent(range.exponent) << 27);
+        for end in [range.lowest, range.highest] {
+            response.double(u64::from_le_bytes(end.to_le_bytes()));
+        }
+    }
+}
+
+/// A power of ten in five bits.
+fn exponent(exponent: i8) -> u32 {
+    let [bits] = exponent.to_le_bytes();
+    u32::from(bits & 0x1f)
+}
+
+/// The axes from an index on.
+///
+/// | bits | field |
+/// |---|---|
+/// | 5:0 | how many follow |
+/// | 31:26 | how many remain |
+fn axes<P: Platform>(
+    call: &mut Call<'_, '_, P>,
+    size: usize,
+    response: &mut Response<'_>,
+) -> Result<(u16, core::ops::Range<u8>), Status> {
+    let (_, sensor) = call.resource(Kind::Sensor)?;
+    let index = call.request.word()?;
+    let axes = call.engine.platform.sensor(call.agent, sensor).axes;
+    if axes == 0 {
+        return Err(Status::NotSupported);
+    }
+    let index = u8::try_from(index).map_err(|_| Status::InvalidParameters)?;
+    let rest = axes.checked_sub(index).ok_or(Status::InvalidParameters)?;
+    let count = part(rest.into(), size, response)?;
+    response.word(word(count) | word(usize::from(rest) - count) << 26);
+    let count = u8::try_from(count).unwrap_or(rest);
+    Ok((sensor, index..index.saturating_add(count)))
+}
+
+/// An axis descriptor is like a sensor's; resolution and range, if they follow, are in all of them.
+///
+/// | bytes | field |
+/// |---|---|
+/// | 0..4 | axis_id |
+/// | 4..8 | attributes_low: 9 long name, 8 more follows the name |
+/// | 8..12 | attributes_high: 15:11 exponent, 7:0 type |
+/// | 12..28 | name |
+/// | 28..48 | resolution and range |
+fn axis_description_get<P: Platform>(
+    call: &mut Call<'_, '_, P>,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    let long_names = call.engine.profile(call.agent, Kind::Sensor)? >= V3_1;
+    let (sensor, ids) = axes(call, 48, response)?;
+    for id in ids {
+        let axis = call.engine.platform.axis(call.agent, sensor, id);
+        let long_name = long_names && is_long(axis.name);
+        response.word(id.into());
+        response.word(bit(9, long_name) | bit(8, axis.range.is_some()));
+        response.word(exponent(axis.exponent) << 11 | u32::from(axis.unit));
+        response.short_name(axis.name);
+        put_range(&axis, response);
+    }
+    Ok(())
+}
+
+fn axis_name_get<P: Platform>(
+    call: &mut Call<'_, '_, P>,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    let (sensor, ids) = axes(call, 68, response)?;
+    for id in ids {
+        response.word(id.into());
+        response.long_name(call.engine.platform.axis(call.agent, sensor, id).name);
+    }
+    Ok(())
+}
+
+fn reading_get<P: Platform>(
+    call: &mut Call<'_, '_, P>,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    let (index, sensor) = call.resource(Kind::Sensor)?;
+    let wanted = flag(call.request.word()?)?;
+    let wanted = call.wanted(wanted)?;
+    call.operate(Kind::Sensor, index, wanted, |platform, ticket| {
+        platform.measure(sensor, ticket)
+    })?;
+    if wanted == Wanted::Response && call.later.is_none() {
+        readings(call.engine, index, response)?;
+    }
+    Ok(())
+}
+
+/// Of each axis its value and, since SCMI 3.0, when it was measured.
+pub(crate) fn readings<P: Platform>(
+    engine: &Engine<'_, P>,
+    index: u16,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    let grant = engine.grant(index)?;
+    let profile = engine.profile(grant.agent, Kind::Sensor)?;
+    let axes = match profile {
+        V2_0 => 1,
+        _ => engine
+            .platform
+            .sensor(grant.agent, grant.resource)
+            .axes
+            .max(1),
+    };
+    for axis in 0..axes {
+        let reading = engine.platform.reading(grant.resource, axis)?;
+        response.double(u64::from_le_bytes(reading.value.to_le_bytes()));
+        if profile >= V3_0 {
+            let stamped = grant.config & TIMESTAMPS != 0;
+            response.double(if stamped { reading.timestamp } else { 0 });
+        }
+    }
+    Ok(())
+}
+
+/// SENSOR_CONFIG.
+///
+/// | bits | field |
+/// |---|---|
+/// | 31:16 | seconds between updates |
+/// | 15:11 | their power of ten |
+/// | 10:9 | how to round |
+/// | 1 | timestamps |
+/// | 0 | on |
+const INTERVAL: u32 = 0xffff_f800;
+const ROUND: u32 = 0x600;
+const TIMESTAMPS: u32 = 1 << 1;
+const ENABLE: u32 = 1 << 0;
+
+/// SENSOR_CONFIG_SET. An interval of 0 leaves it as it is: Linux writes that when it reads by hand.
+fn config_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
+    let (index, resource) = call.resource(Kind::Sensor)?;
+    let config = call.request.word()?;
+    if config & !(INTERVAL | ROUND | TIMESTAMPS | ENABLE) != 0 {
+        return Err(Status::InvalidParameters);
+    }
+    let sensor = call.engine.platform.sensor(call.agent, resource);
+    if config & TIMESTAMPS != 0 && sensor.timestamp.is_none() {
+        return Err(Status::NotSupported);
+    }
+    let before = call.engine.grant(index)?.config;
+    let interval = match config & INTERVAL {
+        0 => before & INTERVAL,
+        interval if supports(&sensor.intervals, interval >> 11) => interval,
+        _ => return Err(Status::InvalidParameters),
+    };
+    if interval != before & INTERVAL && !call.engine.grant(index)?.rights.change {
+        return Err(Status::Denied);
+    }
+    call.vote(Kind::Sensor, index, config & ENABLE != 0)?;
+    call.engine.grant_mut(index)?.config = interval | config & TIMESTAMPS;
+    let settled = settle_interval(call.engine, resource);
+    if settled.is_err() {
+        call.engine.grant_mut(index)?.config = before;
+    }
+    settled
+}
+
+/// Whether a sensor may measure that often. Intervals are not rounded: those that there are have been told.
+fn supports(intervals: &Values<'_, u32>, interval: u32) -> bool {
+    let wanted = nanoseconds(interval);
+    match *intervals {
+        Values::List(list) => list.iter().any(|&one| nanoseconds(one) == wanted),
+        Values::Range {
+            lowest, highest, ..
+        } => (nanoseconds(lowest)..=nanoseconds(highest)).contains(&wanted),
+    }
+}
+
+/// An interval: seconds in bits 20:5, times ten to the power of the signed bits 4:0.
+fn nanoseconds(interval: u32) -> u64 {
+    let seconds = u64::from(interval >> 5 & 0xffff);
+    // Of a nanosecond, from -7 up.
+    let power = match interval & 0x1f {
+        negative @ 0x10.. => 9u32.checked_sub(32 - negative),
+        positive => Some(9 + positive),
+    };
+    let Some(power) = power else {
+        return 0; // Less than a nanosecond.
+    };
+    let scale = 10u64.checked_pow(power).unwrap_or(u64::MAX);
+    seconds.saturating_mul(scale)
+}
+
+/// Has a sensor measure as often as the most demanding agent wants that has it on.
+pub(crate) fn settle_interval<P: Platform>(
+    engine: &mut Engine<'_, P>,
+    sensor: u16,
+) -> Result<(), Status> {
+    let holders = engine.holders(Kind::Sensor, sensor);
+    let wanted = holders.filter(|(_, grant)| grant.on && grant.config & INTERVAL != 0);
+    let shortest = wanted
+        .map(|(_, grant)| nanoseconds(grant.config >> 11))
+        .min();
+    engine.platform.set_interval(sensor, shortest.unwrap_or(0))
+}
+
+/// What is left to say of SENSOR_TRIP_POINT_EVENT or SENSOR_UPDATE.
+pub(crate) fn event<P: Platform>(
+    engine: &mut Engine<'_, P>,
+    index: u16,
+    event: u8,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    match event {
+        TRIP_POINT_EVENT => trip::event(engine, index, response),
+        _ => readings(engine, index, response),
+    }
+}
