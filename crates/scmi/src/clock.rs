@@ -55,7 +55,7 @@ pub(crate) fn handle<P: Platform>(
         DESCRIBE_RATES => {
             let (_, clock) = call.resource(Kind::Clock)?;
             let index = call.request.word()?;
-            let clock = call.engine.platform.clock(call.agent, clock);
+            let clock = call.engine.platform.clock(call.agent, clock)?;
             describe(clock.rates, index, response)
         }
         RATE_SET => rate_set(call),
@@ -67,7 +67,7 @@ pub(crate) fn handle<P: Platform>(
         NAME_GET => {
             let (_, clock) = call.resource(Kind::Clock)?;
             response.word(0);
-            response.long_name(call.engine.platform.clock(call.agent, clock).name);
+            response.long_name(call.engine.platform.clock(call.agent, clock)?.name);
             Ok(())
         }
         RATE_NOTIFY => call.subscribe(Kind::Clock, RATE_CHANGED),
@@ -105,7 +105,7 @@ fn attributes<P: Platform>(
     let profile = engine.profile(call.agent, Kind::Clock)?;
     let events = engine.agent(call.agent)?.events;
     let grant = engine.grant(grant)?;
-    let clock = engine.platform.clock(call.agent, resource);
+    let clock = engine.platform.clock(call.agent, resource)?;
     let has_parents = visible_parents(engine, call.agent, clock.parents)
         .next()
         .is_some();
@@ -145,7 +145,7 @@ fn rate_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
         ROUND_UP => Round::Up,
         _ => Round::Nearest,
     };
-    let rates = call.engine.platform.clock(call.agent, clock).rates;
+    let rates = call.engine.platform.clock(call.agent, clock)?.rates;
     let rate = rates.round(rate, round).ok_or(Status::InvalidParameters)?;
     call.change(Kind::Clock, index, wanted, |platform, ticket| {
         platform.set_rate(clock, rate, ticket)
@@ -194,7 +194,7 @@ fn possible_parents_get<P: Platform>(
     let (_, clock) = call.resource(Kind::Clock)?;
     let skip = call.request.word()? as usize;
     let engine = &*call.engine;
-    let parents = engine.platform.clock(call.agent, clock).parents;
+    let parents = engine.platform.clock(call.agent, clock)?.parents;
     let all = || visible_parents(engine, call.agent, parents);
     let rest = all().count().checked_sub(skip);
     let rest = rest.ok_or(Status::OutOfRange)?;
@@ -219,7 +219,7 @@ fn visible_parents<P: Platform>(
 fn parent_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
     let (index, clock) = call.resource(Kind::Clock)?;
     let (_, parent) = call.resource(Kind::Clock)?;
-    let parents = call.engine.platform.clock(call.agent, clock).parents;
+    let parents = call.engine.platform.clock(call.agent, clock)?.parents;
     if !parents.contains(&parent) {
         return Err(Status::InvalidParameters);
     }
@@ -248,8 +248,8 @@ pub(crate) fn rate_now<P: Platform>(
 pub(crate) fn rate_changed<P: Platform>(engine: &mut Engine<'_, P>, clock: u16, cause: u16) {
     engine.notify(Kind::Clock, clock, RATE_CHANGED, Some(cause));
     let dependent = |platform: &P, at| {
-        let dependents = platform.clock(cause, clock).dependents;
-        dependents.get(at).copied()
+        let clock = platform.clock(cause, clock).ok()?;
+        clock.dependents.get(at).copied()
     };
     for at in 0.. {
         let Some(clock) = dependent(&engine.platform, at) else {

@@ -76,6 +76,7 @@ impl<'a, P: Platform> Engine<'a, P> {
                     grant.next = resource.first;
                     if kind == Kind::Sensor {
                         let sensor = self.platform.sensor(number, grant.resource);
+                        let sensor = sensor.map_err(|_| Mismatch::Resource)?;
                         grant.trip = trip;
                         trip = trip
                             .checked_add(sensor.trip_points.into())

@@ -52,7 +52,10 @@ pub struct Identity<'a> {
 /// Power domains (protocol 0x11).
 pub trait PowerDomains {
     /// The name of `domain`, of at most 63 characters of ASCII.
-    fn power_domain(&self, agent: u16, domain: u16) -> &[u8];
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    fn power_domain(&self, agent: u16, domain: u16) -> Result<&[u8], Status>;
 
     /// Powers `domain` up or down.
     ///
@@ -64,7 +67,10 @@ pub trait PowerDomains {
 /// Clocks (protocol 0x14).
 pub trait Clocks {
     /// What `clock` is.
-    fn clock(&self, agent: u16, clock: u16) -> Clock<'_>;
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    fn clock(&self, agent: u16, clock: u16) -> Result<Clock<'_>, Status>;
 
     /// Opens or shuts the gate of `clock`.
     ///
@@ -122,10 +128,16 @@ pub struct Clock<'a> {
 /// Sensors (protocol 0x15).
 pub trait Sensors {
     /// What `sensor` is.
-    fn sensor(&self, agent: u16, sensor: u16) -> Sensor<'_>;
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    fn sensor(&self, agent: u16, sensor: u16) -> Result<Sensor<'_>, Status>;
 
     /// What an axis of `sensor` is, of those that [`Sensor::axes`] counts.
-    fn axis(&self, agent: u16, sensor: u16, axis: u8) -> Axis<'_>;
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    fn axis(&self, agent: u16, sensor: u16, axis: u8) -> Result<Axis<'_>, Status>;
 
     /// Lets `sensor` measure, or rest.
     ///
@@ -208,7 +220,10 @@ pub struct Reading {
 /// Reset domains (protocol 0x16).
 pub trait Resets {
     /// What `domain` is.
-    fn reset_domain(&self, agent: u16, domain: u16) -> ResetDomain<'_>;
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    fn reset_domain(&self, agent: u16, domain: u16) -> Result<ResetDomain<'_>, Status>;
 
     /// Holds `domain` in reset, or lets it run.
     ///
@@ -235,7 +250,10 @@ pub struct ResetDomain<'a> {
 /// Voltage domains (protocol 0x17).
 pub trait Voltages {
     /// What `domain` is.
-    fn voltage_domain(&self, agent: u16, domain: u16) -> VoltageDomain<'_>;
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    fn voltage_domain(&self, agent: u16, domain: u16) -> Result<VoltageDomain<'_>, Status>;
 
     /// Switches `domain` on or off.
     ///

@@ -52,7 +52,7 @@ pub(crate) fn handle<P: Platform>(
         DOMAIN_NAME_GET => {
             let (_, domain) = call.resource(Kind::Power)?;
             response.word(0);
-            response.long_name(call.engine.platform.power_domain(call.agent, domain));
+            response.long_name(call.engine.platform.power_domain(call.agent, domain)?);
         }
         _ => {
             response.word(word(call.engine.count_of(call.agent, Kind::Power)));
@@ -70,7 +70,7 @@ fn domain_attributes<P: Platform>(
     let (_, domain) = call.resource(Kind::Power)?;
     let long_names = call.engine.profile(call.agent, Kind::Power)? >= V3_1;
     let events = call.engine.agent(call.agent)?.events;
-    let name = call.engine.platform.power_domain(call.agent, domain);
+    let name = call.engine.platform.power_domain(call.agent, domain)?;
     let synchronous = bit(29, true);
     response.word(bit(31, events) | synchronous | bit(27, long_names && is_long(name)));
     response.short_name(name);

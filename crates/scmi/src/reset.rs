@@ -46,7 +46,7 @@ pub(crate) fn handle<P: Platform>(
         DOMAIN_NAME_GET => {
             let (_, domain) = call.resource(Kind::Reset)?;
             response.word(0);
-            response.long_name(call.engine.platform.reset_domain(call.agent, domain).name);
+            response.long_name(call.engine.platform.reset_domain(call.agent, domain)?.name);
         }
         _ => response.word(word(call.engine.count_of(call.agent, Kind::Reset))),
     }
@@ -60,7 +60,7 @@ fn domain_attributes<P: Platform>(
     let (_, domain) = call.resource(Kind::Reset)?;
     let long_names = call.engine.profile(call.agent, Kind::Reset)? >= V3_1;
     let events = call.engine.agent(call.agent)?.events;
-    let domain = call.engine.platform.reset_domain(call.agent, domain);
+    let domain = call.engine.platform.reset_domain(call.agent, domain)?;
     response.word(bit(31, events) | bit(30, events) | bit(29, long_names && is_long(domain.name)));
     response.word(domain.latency.unwrap_or(UNKNOWN));
     response.short_name(domain.name);

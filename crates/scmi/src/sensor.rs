@@ -60,7 +60,7 @@ pub(crate) fn handle<P: Platform>(
         LIST_UPDATE_INTERVALS => {
             let (_, sensor) = call.resource(Kind::Sensor)?;
             let index = call.request.word()?;
-            let sensor = call.engine.platform.sensor(call.agent, sensor);
+            let sensor = call.engine.platform.sensor(call.agent, sensor)?;
             describe(sensor.intervals, index, response)
         }
         CONFIG_GET => {
@@ -74,7 +74,7 @@ pub(crate) fn handle<P: Platform>(
         NAME_GET => {
             let (_, sensor) = call.resource(Kind::Sensor)?;
             response.word(0);
-            response.long_name(call.engine.platform.sensor(call.agent, sensor).scale.name);
+            response.long_name(call.engine.platform.sensor(call.agent, sensor)?.scale.name);
             Ok(())
         }
         AXIS_NAME_GET => axis_name_get(call, response),
@@ -107,7 +107,7 @@ fn description_get<P: Platform>(
     let mut count = 0;
     for id in (index..).take(rest) {
         let grant = engine.grant(call.grant(Kind::Sensor, id)?)?;
-        let sensor = engine.platform.sensor(call.agent, grant.resource);
+        let sensor = engine.platform.sensor(call.agent, grant.resource)?;
         if response.room() < description_size(&sensor, profile) {
             break;
         }
@@ -202,7 +202,7 @@ fn axes<P: Platform>(
 ) -> Result<(u16, core::ops::Range<u8>), Status> {
     let (_, sensor) = call.resource(Kind::Sensor)?;
     let index = call.request.word()?;
-    let axes = call.engine.platform.sensor(call.agent, sensor).axes;
+    let axes = call.engine.platform.sensor(call.agent, sensor)?.axes;
     if axes == 0 {
         return Err(Status::NotSupported);
     }
@@ -230,7 +230,7 @@ fn axis_description_get<P: Platform>(
     let long_names = call.engine.profile(call.agent, Kind::Sensor)? >= V3_1;
     let (sensor, ids) = axes(call, 48, response)?;
     for id in ids {
-        let axis = call.engine.platform.axis(call.agent, sensor, id);
+        let axis = call.engine.platform.axis(call.agent, sensor, id)?;
         let long_name = long_names && is_long(axis.name);
         response.word(id.into());
         response.word(bit(9, long_name) | bit(8, axis.range.is_some()));
@@ -248,7 +248,7 @@ fn axis_name_get<P: Platform>(
     let (sensor, ids) = axes(call, 68, response)?;
     for id in ids {
         response.word(id.into());
-        response.long_name(call.engine.platform.axis(call.agent, sensor, id).name);
+        response.long_name(call.engine.platform.axis(call.agent, sensor, id)?.name);
     }
     Ok(())
 }
@@ -281,7 +281,7 @@ pub(crate) fn readings<P: Platform>(
         V2_0 => 1,
         _ => engine
             .platform
-            .sensor(grant.agent, grant.resource)
+            .sensor(grant.agent, grant.resource)?
             .axes
             .max(1),
     };
@@ -317,7 +317,7 @@ fn config_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
     if config & !(INTERVAL | ROUND | TIMESTAMPS | ENABLE) != 0 {
         return Err(Status::InvalidParameters);
     }
-    let sensor = call.engine.platform.sensor(call.agent, resource);
+    let sensor = call.engine.platform.sensor(call.agent, resource)?;
     if config & TIMESTAMPS != 0 && sensor.timestamp.is_none() {
         return Err(Status::NotSupported);
     }

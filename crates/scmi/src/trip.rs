@@ -77,7 +77,7 @@ impl<P: Platform> Engine<'_, P> {
         let grant = self.grant(index)?;
         let count = self
             .platform
-            .sensor(grant.agent, grant.resource)
+            .sensor(grant.agent, grant.resource)?
             .trip_points;
         let first = usize::from(grant.trip);
         let trips = self.memory.trips.get_mut(first..first + usize::from(count));

@@ -47,7 +47,7 @@ pub(crate) fn handle<P: Platform>(
         DESCRIBE_LEVELS => {
             let (_, domain) = call.resource(Kind::Voltage)?;
             let index = call.request.word()?;
-            let domain = call.engine.platform.voltage_domain(call.agent, domain);
+            let domain = call.engine.platform.voltage_domain(call.agent, domain)?;
             describe(domain.levels, index, response)?;
         }
         CONFIG_SET => {
@@ -72,7 +72,12 @@ pub(crate) fn handle<P: Platform>(
         DOMAIN_NAME_GET => {
             let (_, domain) = call.resource(Kind::Voltage)?;
             response.word(0);
-            response.long_name(call.engine.platform.voltage_domain(call.agent, domain).name);
+            response.long_name(
+                call.engine
+                    .platform
+                    .voltage_domain(call.agent, domain)?
+                    .name,
+            );
         }
         _ => response.word(word(call.engine.count_of(call.agent, Kind::Voltage))),
     }
@@ -86,7 +91,11 @@ fn domain_attributes<P: Platform>(
     let (_, domain) = call.resource(Kind::Voltage)?;
     let since_2 = call.engine.profile(call.agent, Kind::Voltage)? >= V3_1;
     let events = call.engine.agent(call.agent)?.events;
-    let name = call.engine.platform.voltage_domain(call.agent, domain).name;
+    let name = call
+        .engine
+        .platform
+        .voltage_domain(call.agent, domain)?
+        .name;
     response.word(bit(31, since_2 && events) | bit(30, since_2 && is_long(name)));
     response.short_name(name);
     Ok(())
@@ -103,7 +112,7 @@ fn level_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
     let levels = call
         .engine
         .platform
-        .voltage_domain(call.agent, domain)
+        .voltage_domain(call.agent, domain)?
         .levels;
     if !levels.contain(level) {
         return Err(Status::InvalidParameters);

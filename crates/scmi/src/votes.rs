@@ -94,9 +94,10 @@ impl<P: Platform> Engine<'_, P> {
     /// whose rate would follow.
     pub(crate) fn is_free(&self, kind: Kind, resource: u16, agent: u16) -> bool {
         let dependents = match kind {
-            Kind::Clock => self.platform.clock(agent, resource).dependents,
-            _ => &[],
+            Kind::Clock => self.platform.clock(agent, resource).map(|it| it.dependents),
+            _ => Ok(&[][..]),
         };
+        let dependents = dependents.unwrap_or_default();
         let mut all = dependents.iter().chain(core::iter::once(&resource));
         all.all(|&resource| {
             let mut holders = self.holders(kind, resource);

@@ -107,8 +107,8 @@ impl Platform for Board {
 }
 
 impl PowerDomains for Board {
-    fn power_domain(&self, _agent: u16, domain: u16) -> &[u8] {
-        name(domain)
+    fn power_domain(&self, _agent: u16, domain: u16) -> Result<&[u8], Status> {
+        Ok(name(domain))
     }
 
     fn switch_power(&mut self, domain: u16, to: Switch) -> Result<(), Status> {
@@ -117,8 +117,8 @@ impl PowerDomains for Board {
 }
 
 impl Clocks for Board {
-    fn clock(&self, _agent: u16, clock: u16) -> Clock<'_> {
-        Clock {
+    fn clock(&self, _agent: u16, clock: u16) -> Result<Clock<'_>, Status> {
+        Ok(Clock {
             name: name(clock),
             rates: match clock {
                 0 => Values::Range {
@@ -140,7 +140,7 @@ impl Clocks for Board {
                 _ => &[],
             },
             enable_latency: 1000,
-        }
+        })
     }
 
     fn switch_clock(&mut self, clock: u16, to: Switch) -> Result<(), Status> {
@@ -176,8 +176,8 @@ impl Clocks for Board {
 }
 
 impl Sensors for Board {
-    fn sensor(&self, _agent: u16, sensor: u16) -> Sensor<'_> {
-        Sensor {
+    fn sensor(&self, _agent: u16, sensor: u16) -> Result<Sensor<'_>, Status> {
+        Ok(Sensor {
             scale: Axis {
                 name: name(sensor),
                 unit: 2,
@@ -197,16 +197,16 @@ impl Sensors for Board {
                     step: 1 << 5 | 0x1d,
                 },
             },
-        }
+        })
     }
 
-    fn axis(&self, _agent: u16, _sensor: u16, axis: u8) -> Axis<'_> {
-        Axis {
+    fn axis(&self, _agent: u16, _sensor: u16, axis: u8) -> Result<Axis<'_>, Status> {
+        Ok(Axis {
             name: [&b"acc_X"[..], b"acc_Y", b"an-axis-with-a-long-name_Z"][usize::from(axis)],
             unit: 0x59,
             exponent: -6,
             range: Some(RANGE),
-        }
+        })
     }
 
     fn switch_sensor(&mut self, sensor: u16, to: Switch) -> Result<(), Status> {
@@ -239,11 +239,11 @@ const RANGE: SensorRange = SensorRange {
 };
 
 impl Resets for Board {
-    fn reset_domain(&self, _agent: u16, domain: u16) -> ResetDomain<'_> {
-        ResetDomain {
+    fn reset_domain(&self, _agent: u16, domain: u16) -> Result<ResetDomain<'_>, Status> {
+        Ok(ResetDomain {
             name: name(domain),
             latency: (domain != 0).then_some(250),
-        }
+        })
     }
 
     fn switch_reset(&mut self, domain: u16, to: Switch) -> Result<(), Status> {
@@ -259,8 +259,8 @@ impl Resets for Board {
 }
 
 impl Voltages for Board {
-    fn voltage_domain(&self, _agent: u16, domain: u16) -> VoltageDomain<'_> {
-        VoltageDomain {
+    fn voltage_domain(&self, _agent: u16, domain: u16) -> Result<VoltageDomain<'_>, Status> {
+        Ok(VoltageDomain {
             name: name(domain),
             levels: match domain {
                 0 => Values::Range {
@@ -270,7 +270,7 @@ impl Voltages for Board {
                 },
                 _ => Values::List(&[900_000, 1_000_000, 1_100_000]),
             },
-        }
+        })
     }
 
     fn switch_voltage(&mut self, domain: u16, to: Switch) -> Result<(), Status> {
@@ -362,7 +362,7 @@ impl Parts {
                     parts.grants.push(Grant::new(resource, rights, starts_on));
                     *counts.of_mut(kind) += 1;
                     if kind == Kind::Sensor {
-                        let trips = board.sensor(number, resource).trip_points;
+                        let trips = board.sensor(number, resource).unwrap().trip_points;
                         parts
                             .trips
                             .resize(parts.trips.len() + usize::from(trips), Trip::default());

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
+
+/*
+ * A firmware that serves two processors, each through a mailbox in shared memory (SCMI 3.2, 5.1, shared memory based
+ * transport) for its commands and one for what it is told unasked.
+ *
+ * Its system on chip is a PLL with two clocks behind it, a temperature sensor, a reset, a power domain, and a regulator
+ * that takes its time. The registers of it are variables here; board.c is what a real board's support would be.
+ */
+
+#include "board.h"
+#include "scmi.h"
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+
+/* What there is. */
+
+enum { PLL, UART, SPI };
+
+static const uint64_t pll_rates[] = {100000000, 800000000, 100000000};
+static const uint64_t device_rates[] = {1000000, 10000000, 48000000};
+static const uint16_t from_pll[] = {PLL};
+static const uint16_t behind_pll[] = {UART, SPI};
+static const struct scmi_clock clocks[] = {
+    {.name = "pll", .rates = pll_rates, .rate_count = 3, .rate_range = true,
+     .dependents = behind_pll, .dependent_count = COUNT(behind_pll), .enable_latency = 50},
+    {.name = "uart", .rates = device_rates, .rate_count = COUNT(device_rates),
+     .parents = from_pll, .parent_count = COUNT(from_pll), .enable_latency = 1},
+    {.name = "spi", .rates = device_rates, .rate_count = COUNT(device_rates),
+     .parents = from_pll, .parent_count = COUNT(from_pll), .enable_latency = 1},
+};
+
+static const uint32_t intervals[] = {1 << 5, 10 << 5};
+static const struct scmi_sensor sensors[] = {
+    {.scale = {.name = "die", .unit = 2, .exponent = -3, .has_range = true, .resolution = 125,
+               .lowest = -40000, .highest = 125000},
+     .intervals = intervals, .interval_count = COUNT(intervals), .trip_points = 2, .updates = true},
+};
+
+static const struct scmi_reset_domain resets[] = {{.name = "spi", .latency = 10}};
+static const struct scmi_power_domain power[] = {{.name = "peripherals"}};
+
+static const int32_t core_levels[] = {800000, 1000000, 25000};
+static const struct scmi_voltage_domain voltages[] = {
+    {.name = "vdd-core", .levels = core_levels, .level_count = 3, .level_range = true},
+};
+
+/* Its registers. */
+
+static struct {
+    bool power, clock[COUNT(clocks)], sensor, reset, voltage;
+    uint64_t rate[COUNT(clocks)];
+    int64_t temperature;
+    int32_t level;
+} registers;
+
+static struct scmi_engine engine;
+
+/* The ramp of the regulator that goes on, which ends when the board's timer says so. */
+static uint32_t ramp;
+
+static int32_t switch_power(void *context, uint16_t domain, bool on)
+{
+    (void)context, (void)domain;
+    registers.power = on;
+    return SCMI_SUCCESS;
+}
+
+static int32_t switch_clock(void *context, uint16_t clock, bool on)
+{
+    (void)context;
+    registers.clock[clock] = on;
+    return SCMI_SUCCESS;
+}
+
+static int32_t rate(void *context, uint16_t clock, uint64_t *rate)
+{
+    (void)context;
+    *rate = registers.rate[clock];
+    return SCMI_SUCCESS;
+}
+
+static int32_t set_rate(void *context, uint16_t clock, uint64_t rate, uint32_t ticket)
+{
+    (void)context, (void)ticket;
+    registers.rate[clock] = rate;
+    return SCMI_SUCCESS;
+}
+
+static int32_t parent(void *context, uint16_t clock, uint16_t *parent)
+{
+    (void)context;
+    *parent = PLL;
+    return clock == PLL ? SCMI_NOT_SUPPORTED : SCMI_SUCCESS;
+}
+
+static int32_t set_parent(void *context, uint16_t clock, uint16_t parent)
+{
+    (void)context, (void)clock, (void)parent;
+    return SCMI_SUCCESS; /* There is only one. */
+}
+
+static int32_t restore_clock(void *context, uint16_t clock)
+{
+    (void)context;
+    registers.rate[clock] = clock == PLL ? 100000000 : 1000000;
+    return SCMI_SUCCESS;
+}
+
+static int32_t switch_sensor(void *context, uint16_t sensor, bool on)
+{
+    (void)context, (void)sensor;
+    registers.sensor = on;
+    return SCMI_SUCCESS;
+}
+
+static int32_t reading(void *context, uint16_t sensor, uint8_t axis, int64_t *value, uint64_t *timestamp)
+{
+    (void)context, (void)sensor, (void)axis, (void)timestamp;
+    *value = registers.temperature;
+    return SCMI_SUCCESS;
+}
+
+static int32_t switch_reset(void *context, uint16_t domain, bool on)
+{
+    (void)context, (void)domain;
+    registers.reset = !on;
+    return SCMI_SUCCESS;
+}
+
+static int32_t reset(void *context, uint16_t domain, uint32_t ticket)
+{
+    (void)ticket;
+    switch_reset(context, domain, false);
+    return switch_reset(context, domain, true);
+}
+
+static int32_t switch_voltage(void *context, uint16_t domain, bool on)
+{
+    (void)context, (void)domain;
+    registers.voltage = on;
+    return SCMI_SUCCESS;
+}
+
+static int32_t level(void *context, uint16_t domain, int32_t *level)
+{
+    (void)context, (void)domain;
+    *level = registers.level;
+    return SCMI_SUCCESS;
+}
+
+static int32_t set_level(void *context, uint16_t domain, int32_t level, uint32_t ticket)
+{
+    (void)context, (void)domain;
+    registers.level = level;
+    ramp = ticket;
+    return SCMI_LATER;
+}
+
+static int32_t restore_voltage(void *context, uint16_t domain)
+{
+    (void)context, (void)domain;
+    registers.level = 800000;
+    return SCMI_SUCCESS;
+}
+
+static const struct scmi_platform platform = {
+    .vendor = "example", .sub_vendor = "firmware", .version = 1,
+    .power_domains = power, .power_domain_count = COUNT(power),
+    .clocks = clocks, .clock_count = COUNT(clocks),
+    .sensors = sensors, .sensor_count = COUNT(sensors),
+    .reset_domains = resets, .reset_domain_count = COUNT(resets),
+    .voltage_domains = voltages, .voltage_domain_count = COUNT(voltages),
+    .switch_power = switch_power,
+    .switch_clock = switch_clock, .rate = rate, .set_rate = set_rate, .parent = parent,
+    .set_parent = set_parent, .restore_clock = restore_clock,
+    .switch_sensor = switch_sensor, .reading = reading,
+    .switch_reset = switch_reset, .reset = reset,
+    .switch_voltage = switch_voltage, .level = level, .set_level = set_level,
+    .restore_voltage = restore_voltage,
+};
+
+/* Who gets what of it: all is the application processor's but the UART, which both have. */
+
+#define ALL (SCMI_SWITCH | SCMI_CHANGE | SCMI_REPARENT)
+
+static const struct scmi_grant first[] = {{.resource = 0, .rights = ALL}};
+static const struct scmi_grant measuring[] = {{.resource = 0, .rights = ALL, .starts_on = true}};
+static const struct scmi_grant application_clocks[] = {
+    {.resource = SPI, .rights = ALL}, {.resource = UART, .rights = ALL}, {.resource = PLL},
+};
+static const struct scmi_grant radio_clocks[] = {{.resource = UART, .rights = SCMI_SWITCH}};
+
+enum { APPLICATION, RADIO, AGENTS };
+
+static const struct scmi_agent agents[AGENTS] = {
+    [APPLICATION] = {
+        .name = "application", .profile = SCMI_3_2,
+        .power_domains = first, .power_domain_count = 1,
+        .clocks = application_clocks, .clock_count = COUNT(application_clocks),
+        .sensors = measuring, .sensor_count = 1,
+        .reset_domains = first, .reset_domain_count = 1,
+        .voltage_domains = first, .voltage_domain_count = 1,
+    },
+    [RADIO] = {
+        .name = "radio", .profile = SCMI_2_0,
+        .clocks = radio_clocks, .clock_count = COUNT(radio_clocks),
+    },
+};
+
+/* What the engine needs for that: 446 bytes, beside its own 152. */
+
+static struct scmi_agent_state agent_states[AGENTS];
+static struct scmi_grant_state grant_states[7 + 1];
+static struct scmi_resource_state resource_states[1 + 3 + 1 + 1 + 1];
+static struct scmi_trip_state trip_states[2];
+static struct scmi_pending_state pending_states[AGENTS * 2];
+
+static const struct scmi_memory memory = {
+    .agents = agent_states,
+    .grants = grant_states, .grant_count = COUNT(grant_states),
+    .resources = resource_states, .resource_count = COUNT(resource_states),
+    .trips = trip_states, .trip_count = COUNT(trip_states),
+    .pending = pending_states, .pending_count = COUNT(pending_states),
+};
+
+/* The mailboxes. */
+
+#define LONGEST sizeof(((struct mailbox *)0)->message)
+
+static void answer(uint32_t agent)
+{
+    volatile struct mailbox *mailbox = &board_shared->commands[agent];
+    uint8_t request[LONGEST], response[LONGEST];
+    uint32_t length = mailbox->length, ticket;
+
+    /* What is in shared memory may change at any time: it is looked at once. */
+    if (length > sizeof(request))
+        length = sizeof(request);
+    board_read(request, mailbox->message, length);
+    int32_t answered = scmi_handle(&engine, agent, request, length, response, sizeof(response), &ticket);
+    while (answered < 0) {
+        /* Somebody waits for the regulator, which takes its time. */
+        scmi_complete(&engine, ramp, SCMI_SUCCESS);
+        answered = (int32_t)scmi_answer(&engine, ticket, response, sizeof(response));
+    }
+    board_write(mailbox->message, response, answered);
+    mailbox->length = answered;
+    board_give(&mailbox->status);
+}
+
+static void tell(uint32_t agent)
+{
+    volatile struct mailbox *mailbox = &board_shared->events[agent];
+    uint8_t event[LONGEST];
+
+    if (!(mailbox->status & MAILBOX_FREE))
+        return; /* What is in there is not read yet. */
+    size_t length = scmi_next_event(&engine, agent, event, sizeof(event));
+    if (length == 0)
+        return;
+    board_write(mailbox->message, event, length);
+    mailbox->length = length;
+    board_take(&mailbox->status);
+}
+
+int main(void)
+{
+    registers.temperature = 25000;
+    registers.level = 800000;
+    for (uint16_t clock = 0; clock < COUNT(clocks); clock++)
+        restore_clock(NULL, clock);
+    if (scmi_init(&engine, &platform, agents, AGENTS, &memory) != SCMI_SUCCESS)
+        return 1;
+    for (uint16_t agent = 0; agent < AGENTS; agent++)
+        scmi_set_events(&engine, agent, true);
+
+    for (;;) {
+        switch (board_wait()) {
+        case DOORBELL + APPLICATION:
+            answer(APPLICATION);
+            break;
+        case DOORBELL + RADIO:
+            answer(RADIO);
+            break;
+        case REBOOTED + APPLICATION:
+            scmi_reset_agent(&engine, APPLICATION);
+            break;
+        case REBOOTED + RADIO:
+            scmi_reset_agent(&engine, RADIO);
+            break;
+        case TIMER:
+            scmi_complete(&engine, ramp, SCMI_SUCCESS);
+            registers.temperature += 1000;
+            scmi_sensor_updated(&engine, 0);
+            break;
+        default:
+            return 0;
+        }
+        for (uint32_t agent = 0; agent < AGENTS; agent++)
+            tell(agent);
+        board_ring();
+    }
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What there is: constant tables of the firmware.
+
+use core::ffi::c_char;
+
+use scmi::{Axis, Clock, ResetDomain, Sensor, SensorRange, Values, VoltageDomain};
+
+/// A power domain.
+#[repr(C)]
+pub struct scmi_power_domain {
+    /// At most 63 characters of ASCII.
+    pub name: *const c_char,
+}
+
+/// A clock.
+#[repr(C)]
+pub struct scmi_clock {
+    /// At most 63 characters of ASCII.
+    pub name: *const c_char,
+    /// In hertz and in ascending order; if `rate_range`, the lowest, the highest and the step between two.
+    pub rates: *const u64,
+    /// The clocks that it can come from.
+    pub parents: *const u16,
+    /// The other clocks whose rates follow a change of this one's rate or parent.
+    pub dependents: *const u16,
+    /// How many there are.
+    pub rate_count: u16,
+    /// How many there are.
+    pub parent_count: u16,
+    /// How many there are.
+    pub dependent_count: u16,
+    /// Whether `rates` is a range.
+    pub rate_range: bool,
+    /// How long it may take to switch it on, in microseconds; 0 if that is not known.
+    pub enable_latency: u32,
+}
+
+/// What a sensor, or one of its axes, measures.
+#[repr(C)]
+pub struct scmi_axis {
+    /// At most 63 characters of ASCII.
+    pub name: *const c_char,
+    /// SCMI's number of the unit: 2 is degrees Celsius, 5 volts, 6 amperes, 7 watts, 8 joules.
+    pub unit: u8,
+    /// The unit's power of ten, -16 to 15.
+    pub exponent: i8,
+    /// Whether what follows is known.
+    pub has_range: bool,
+    /// The resolution's power of ten, -16 to 15.
+    pub resolution_exponent: i8,
+    /// The smallest difference that it tells, in the unit, at most 2^27 - 1.
+    pub resolution: u32,
+    /// The lowest reading.
+    pub lowest: i64,
+    /// The highest reading.
+    pub highest: i64,
+}
+
+/// A sensor.
+#[repr(C)]
+pub struct scmi_sensor {
+    /// What is measured, if it has no axes; else its name.
+    pub scale: scmi_axis,
+    /// At most 7.
+    pub axes: *const scmi_axis,
+    /// How often it may measure, as SCMI has it: seconds in bits 20:5, times ten to the power of the signed bits 4:0. In
+    /// ascending order; if `interval_range`, the shortest, the longest and the step between two.
+    pub intervals: *const u32,
+    /// How many there are.
+    pub interval_count: u16,
+    /// Whether `intervals` is a range.
+    pub interval_range: bool,
+    /// How many there are.
+    pub axis_count: u8,
+    /// How many trip points each agent may set.
+    pub trip_points: u8,
+    /// Whether it measures by itself, and `scmi_sensor_updated` is told.
+    pub updates: bool,
+    /// Whether it knows when it measures.
+    pub has_timestamp: bool,
+    /// The unit of timestamps as a power of ten of a second, -16 to 15.
+    pub timestamp_exponent: i8,
+}
+
+/// A reset domain.
+#[repr(C)]
+pub struct scmi_reset_domain {
+    /// At most 63 characters of ASCII.
+    pub name: *const c_char,
+    /// How long a reset takes, in microseconds; 0 if that is not known.
+    pub latency: u32,
+}
+
+/// A voltage domain.
+#[repr(C)]
+pub struct scmi_voltage_domain {
+    /// At most 63 characters of ASCII.
+    pub name: *const c_char,
+    /// In microvolts and in ascending order; if `level_range`, the lowest, the highest and the step between two.
+    pub levels: *const i32,
+    /// How many there are.
+    pub level_count: u16,
+    /// Whether `levels` is a range.
+    pub level_range: bool,
+}
+
+impl scmi_clock {
+    pub(crate) fn describe(&self) -> Clock<'_> {
+        Clock {
+            name: text(self.name),
+            rates: values(self.rates, self.rate_count, self.rate_range),
+            parents: array(self.parents, self.parent_count),
+            dependents: array(self.dependents, self.dependent_count),
+            enable_latency: self.enable_latency,
+        }
+    }
+}
+
+impl scmi_axis {
+    pub(crate) fn describe(&self) -> Axis<'_> {
+        Axis {
+            name: text(self.name),
+            unit: self.unit,
+            exponent: self.exponent,
+            range: self.has_range.then_some(SensorRange {
+                resolution: self.resolution,
+                exponent: self.resolution_exponent,
+                lowest: self.lowest,
+                highest: self.highest,
+            }),
+        }
+    }
+}
+
+impl scmi_sensor {
+    pub(crate) fn describe(&self) -> Sensor<'_> {
+        Sensor {
+            scale: self.scale.describe(),
+            axes: self.axis_count,
+            trip_points: self.trip_points,
+            updates: self.updates,
+            timestamp: self.has_timestamp.then_some(self.timestamp_exponent),
+            intervals: values(self.intervals, self.interval_count, self.interval_range),
+        }
+    }
+}
+
+impl scmi_reset_domain {
+    pub(crate) fn describe(&self) -> ResetDomain<'_> {
+        ResetDomain {
+            name: text(self.name),
+            latency: (self.latency != 0).then_some(self.latency),
+        }
+    }
+}
+
+impl scmi_voltage_domain {
+    pub(crate) fn describe(&self) -> VoltageDomain<'_> {
+        VoltageDomain {
+            name: text(self.name),
+            levels: values(self.levels, self.level_count, self.level_range),
+        }
+    }
+}
+
+fn values<'a, T: Copy>(first: *const T, count: u16, range: bool) -> Values<'a, T> {
+    match *array(first, count) {
+        [lowest, highest, step] if range => Values::Range {
+            lowest,
+            highest,
+            step,
+        },
+        ref list => Values::List(list),
+    }
+}
+
+/// What C has at `first`.
+pub(crate) fn array<'a, T>(first: *const T, count: impl Into<usize>) -> &'a [T] {
+    if first.is_null() {
+        return &[];
+    }
+    // SAFETY: `scmi_init` asks that tables have what they count, and stay as they are while the engine is in use.
+    unsafe { core::slice::from_raw_parts(first, count.into()) }
+}
+
+/// A string of C, as far as names go.
+pub(crate) fn text<'a>(first: *const c_char) -> &'a [u8] {
+    const LONGEST: usize = 63;
+    if first.is_null() {
+        return &[];
+    }
+    // SAFETY: `scmi_init` asks that strings end with a NUL, and no byte beyond that is read.
+    let is_end = |length: &usize| unsafe { *first.add(*length) == 0 };
+    let length = (0..LONGEST).find(is_end).unwrap_or(LONGEST);
+    array(first.cast(), length)
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The functions.
+
+use scmi::{Answer, Engine, Status};
+
+use crate::description::array;
+use crate::memory::{scmi_agent, scmi_memory};
+use crate::platform::scmi_platform;
+
+/// An SCMI platform that serves agents. Only one function works on it at a time; they are called from wherever.
+#[repr(C)]
+pub struct scmi_engine {
+    bytes: [u64; 19],
+}
+
+type Server = Engine<'static, &'static scmi_platform>;
+
+const _: () = assert!(size_of::<Server>() <= size_of::<scmi_engine>());
+const _: () = assert!(align_of::<Server>() <= align_of::<scmi_engine>());
+
+/// Status: it is done.
+pub const SCMI_SUCCESS: i32 = 0;
+/// Status: the protocol, the message, or what it asks for, is not supported.
+pub const SCMI_NOT_SUPPORTED: i32 = -1;
+/// Status: a parameter is out of its definition, or a reserved bit is set.
+pub const SCMI_INVALID_PARAMETERS: i32 = -2;
+/// Status: the agent may not do that, or another agent would notice.
+pub const SCMI_DENIED: i32 = -3;
+/// Status: there is no such resource.
+pub const SCMI_NOT_FOUND: i32 = -4;
+/// Status: an index is beyond the end.
+pub const SCMI_OUT_OF_RANGE: i32 = -5;
+/// Status: as much as possible is going on already.
+pub const SCMI_BUSY: i32 = -6;
+/// Status: the hardware cannot be reached.
+pub const SCMI_COMMS_ERROR: i32 = -7;
+/// Status: for what has no status of its own.
+pub const SCMI_GENERIC_ERROR: i32 = -8;
+/// Status: the hardware failed.
+pub const SCMI_HARDWARE_ERROR: i32 = -9;
+/// Status: the message is too short, or leaves too little room for its response.
+pub const SCMI_PROTOCOL_ERROR: i32 = -10;
+
+/// Makes an engine for a platform and its agents, who are numbered from 0. What agents want on from the beginning is
+/// switched on.
+///
+/// Returns `SCMI_SUCCESS`, or `SCMI_INVALID_PARAMETERS` if memory is missing or something was given that there is not.
+///
+/// # Safety
+/// Nothing is null but what counts 0, strings end with a NUL, and tables have what they count. All of it stays as it
+/// is, and the engine's memory the engine's alone, as long as that is in use.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn scmi_init(
+    engine: *mut scmi_engine,
+    platform: *const scmi_platform,
+    agents: *const scmi_agent,
+    agent_count: u16,
+    memory: *const scmi_memory,
+) -> i32 {
+    // SAFETY: what the caller promises.
+    let (platform, memory) = unsafe { (&*platform, &*memory) };
+    let memory = memory.lend(platform, array(agents, agent_count));
+    let Ok(server) = Server::new(platform, memory) else {
+        return SCMI_INVALID_PARAMETERS;
+    };
+    // SAFETY: what the caller promises; there is room, as is asserted above.
+    unsafe { engine.cast::<Server>().write(server) };
+    SCMI_SUCCESS
+}
+
+/// Lets notifications and delayed responses reach an agent, or not, as at first: without, they do not exist for it.
+///
+/// # Safety
+/// As `scmi_init` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn scmi_set_events(engine: *mut scmi_engine, agent: u16, reach: bool) {
+    server(engine).set_events(agent, reach);
+}
+
+/// Does what an agent asks in a request, and puts the response into the room for it. Returns its length, 0 if there is
+/// nothing to answer, or -1 if the response comes later: `ticket` is then what `scmi_answer` wants for it.
+///
+/// The request must not change meanwhile: shared memory is copied first.
+///
+/// # Safety
+/// As `scmi_init` says, for the request, the response and the ticket too, and they do not overlap.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn scmi_handle(
+    engine: *mut scmi_engine,
+    agent: u16,
+    request: *const u8,
+    request_length: usize,
+    response: *mut u8,
+    room: usize,
+    ticket: *mut u32,
+) -> i32 {
+    let request = array(request, request_length);
+    match server(engine).handle(agent, request, bytes(response, room)) {
+        Answer::Now(length) => i32::try_from(length).unwrap_or(0),
+        Answer::Later(later) => {
+            // SAFETY: what the caller promises.
+            unsafe { ticket.write(later.into()) };
+            -1
+        }
+    }
+}
+
+/// Puts the response to a command that was to be answered later into the room for it. Returns its length, or 0 as long
+/// as the operation is not complete, and if its agent was reset since.
+///
+/// # Safety
+/// As `scmi_init` says, for the response too.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn scmi_answer(
+    engine: *mut scmi_engine,
+    ticket: u32,
+    response: *mut u8,
+    room: usize,
+) -> usize {
+    let response = bytes(response, room);
+    server(engine).answer(ticket.into(), response).unwrap_or(0)
+}
+
+/// Puts the next delayed response or notification for an agent into the room for it. Returns its length, or 0 if there
+/// is none.
+///
+/// # Safety
+/// As `scmi_init` says, for the message too.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn scmi_next_event(
+    engine: *mut scmi_engine,
+    agent: u16,
+    message: *mut u8,
+    room: usize,
+) -> usize {
+    let message = bytes(message, room);
+    server(engine).next_event(agent, message).unwrap_or(0)
+}
+
+/// The operation is complete that was begun with a ticket, with this status.
+///
+/// # Safety
+/// As `scmi_init` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn scmi_complete(engine: *mut scmi_engine, ticket: u32, status: i32) {
+    server(engine).complete(ticket.into(), Status::check(status));
+}
+
+/// A sensor has measured, unasked.
+///
+/// # Safety
+/// As `scmi_init` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn scmi_sensor_updated(engine: *mut scmi_engine, sensor: u16) {
+    server(engine).sensor_updated(sensor);
+}
+
+/// Undoes all that an agent set up: it was reset, it crashed, it went away. Returns the first thing that failed; the
+/// rest is done.
+///
+/// # Safety
+/// As `scmi_init` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn scmi_reset_agent(engine: *mut scmi_engine, agent: u16) -> i32 {
+    match server(engine).reset_agent(agent) {
+        Ok(()) => SCMI_SUCCESS,
+        Err(status) => status.code(),
+    }
+}
+
+fn server<'a>(engine: *mut scmi_engine) -> &'a mut Server {
+    // SAFETY: `scmi_init` asks that the engine is one that it made, and works for one function at a time.
+    unsafe { &mut *engine.cast() }
+}
+
+/// Memory that C lends for a message.
+fn bytes<'a>(first: *mut u8, length: usize) -> &'a mut [u8] {
+    if first.is_null() {
+        return &mut [];
+    }
+    // SAFETY: `scmi_init` asks that memory is as long as it says, and lent to nobody else.
+    unsafe { core::slice::from_raw_parts_mut(first, length) }
+}
