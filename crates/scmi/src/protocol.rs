@@ -160,12 +160,10 @@ impl<P: Platform> Call<'_, '_, P> {
         Ok(())
     }
 
-    /// From now on messages are as in this version. Any version up to the configured one is spoken.
+    /// From now on messages are as in this version. Who may negotiate speaks the latest profile, and so all of them.
     fn negotiate(&mut self, protocol: &Protocol, version: u32) -> Result<(), Status> {
         let agent = self.engine.agent_mut(self.agent)?;
-        let spoken = |profile: &Profile| {
-            *profile <= agent.profile && version != 0 && protocol.version(*profile) == version
-        };
+        let spoken = |profile: &Profile| version != 0 && protocol.version(*profile) == version;
         // Of profiles with the same version the latest: they do not differ in this protocol.
         let profile = Profile::ALL.into_iter().rev().find(spoken);
         let profile = profile.ok_or(Status::NotSupported)?;

@@ -251,11 +251,10 @@ fn nothing_of_before_a_reset_comes_after_it() {
     ask(&mut engine, 0, &[0x5405, 0, 3, 0, 0]);
     ask(&mut engine, 1, &[0x4404, 0, 0, 0]);
     ask(&mut engine, 0, &[0x5005, 1, 1, 200, 0]);
-    let done = engine.platform.tickets.pop().unwrap();
-    engine.complete(done, Ok(()));
-    ask(&mut engine, 0, &[0x5005, 1, 1, 400, 0]);
     let reading = later(&mut engine, 0, &[0x5406, 0, 0]);
     let stale = std::mem::take(&mut engine.platform.tickets);
+    ask(&mut engine, 0, &[0x5005, 1, 1, 400, 0]);
+    complete(&mut engine);
 
     engine.reset_agent(0).unwrap();
     for &ticket in &stale {
@@ -275,6 +274,47 @@ fn nothing_of_before_a_reset_comes_after_it() {
     assert_eq!(event(&mut engine, 0), None);
     complete(&mut engine);
     assert_eq!(event(&mut engine, 0).unwrap(), [0x5205, SUCCESS, 1, 800, 0]);
+}
+
+#[test]
+fn subscriptions_begin_anew_after_a_reset_also_if_something_was_due() {
+    let mut parts = Parts::new(5, &[Given::all(&[0, 1]), Given::all(&[0, 1])]);
+    let mut engine = parts.engine();
+    ask(&mut engine, 0, &[0x4406, 0, 1]);
+    ask(&mut engine, 0, &[0x5404, 0, 1]);
+    ask(&mut engine, 0, &[0x5405, 0, 3, 0, 0]);
+    ask(&mut engine, 1, &[0x4404, 0, 0, 0]);
+    engine.reset_agent(0).unwrap();
+    // The trip point is gone.
+    ask(&mut engine, 0, &[0x5404, 0, 1]);
+    for reading in [-1, 1] {
+        engine.platform.reading[0] = reading;
+        engine.sensor_updated(0);
+    }
+    assert_eq!(event(&mut engine, 0), None);
+    for domain in [1, 0] {
+        ask(&mut engine, 0, &[0x4406, domain, 1]);
+        ask(
+            &mut engine,
+            1,
+            &[0x4404, 0, domain, if domain == 0 { 0x4000_0000 } else { 0 }],
+        );
+    }
+    assert_eq!(event(&mut engine, 0).unwrap(), [0x4700, 0, 1, 0]);
+    assert_eq!(event(&mut engine, 0).unwrap(), [0x4700, 0, 0, 0x4000_0000]);
+}
+
+#[test]
+fn what_is_due_is_not_told_to_who_no_longer_wants_it() {
+    let mut parts = Parts::new(5, &[Given::all(&[0, 1]), Given::all(&[0, 1])]);
+    let mut engine = parts.engine();
+    for domain in [0, 1] {
+        ask(&mut engine, 0, &[0x4406, domain, 1]);
+        ask(&mut engine, 1, &[0x4404, 0, domain, 0]);
+    }
+    ask(&mut engine, 0, &[0x4406, 0, 0]);
+    assert_eq!(event(&mut engine, 0).unwrap(), [0x4700, 0, 1, 0]);
+    assert_eq!(event(&mut engine, 0), None);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use common::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use scmi::{Answer, Engine, Kind, PerKind};
+use scmi::{Answer, Engine, Grant, Kind, Mismatch, PerKind, Rights, Switch};
 
 /// Switches a resource of an agent.
 fn switch(engine: &mut Engine<'_, Board>, agent: u16, kind: Kind, id: u32, on: bool) -> u32 {
@@ -108,6 +108,83 @@ fn what_a_resource_runs_at_changes_only_while_no_other_agent_has_it_on() {
         assert_eq!(ask(&mut engine, 1, request)[1], DENIED);
         assert_eq!(ask(&mut engine, 0, request)[1], SUCCESS);
     }
+}
+
+#[test]
+fn a_parent_changes_only_while_no_other_agent_has_the_clock_on() {
+    let mut parts = Parts::new(5, &[Given::all(&[1, 3]), Given::all(&[1])]);
+    let mut engine = parts.engine();
+    switch(&mut engine, 1, Kind::Clock, 0, true);
+    assert_eq!(ask(&mut engine, 0, &[0x500d, 0, 1])[1], DENIED);
+    switch(&mut engine, 1, Kind::Clock, 0, false);
+    assert_eq!(ask(&mut engine, 0, &[0x500d, 0, 1])[1], SUCCESS);
+    engine.reset_agent(0).unwrap();
+    assert_eq!(engine.platform.state, engine.platform.boot);
+}
+
+#[test]
+fn a_reset_takes_nothing_back_that_another_agent_chose() {
+    let mut parts = Parts::new(5, &[Given::all(&[4]), Given::all(&[4])]);
+    let mut engine = parts.engine();
+    ask(&mut engine, 0, &[0x5005, 0, 0, 200, 0]);
+    engine.reset_agent(1).unwrap();
+    assert_eq!(engine.platform.state.clocks[4].0, 200);
+    // What was given back is not given back again.
+    ask(&mut engine, 1, &[0x5009, 0, 1]);
+    engine.reset_agent(0).unwrap();
+    assert_eq!(event(&mut engine, 1).unwrap(), [0x5300, 0, 0, 100, 0]);
+    engine.reset_agent(0).unwrap();
+    assert_eq!(event(&mut engine, 1), None);
+}
+
+#[test]
+fn a_reset_stops_masters_first_and_starts_them_last() {
+    let mut given = Given::all(&[0]);
+    given.grants.reset[0].2 = true;
+    given.grants.voltage[0].2 = true;
+    let mut parts = Parts::new(1, &[given]);
+    let mut engine = parts.engine();
+    for kind in Kind::ALL {
+        switch(&mut engine, 0, kind, 0, kind != Kind::Voltage);
+    }
+    engine.platform.switched.clear();
+    engine.reset_agent(0).unwrap();
+    assert_eq!(
+        engine.platform.switched,
+        [
+            (Kind::Reset, 0, Switch::Off),
+            (Kind::Sensor, 0, Switch::Off),
+            (Kind::Clock, 0, Switch::Off),
+            (Kind::Power, 0, Switch::Off),
+            (Kind::Voltage, 0, Switch::On),
+            (Kind::Reset, 0, Switch::On),
+        ]
+    );
+}
+
+#[test]
+fn memory_that_does_not_fit_together_makes_no_engine() {
+    let parts = || Parts::new(2, &[Given::all(&[0, 1]), Given::all(&[1])]);
+    let fails = |parts: &mut Parts| parts.try_engine().err();
+    assert_eq!(fails(&mut parts()), None);
+
+    let mut more = parts();
+    more.grants.push(Grant::new(0, Rights::ALL, false));
+    assert_eq!(fails(&mut more), Some(Mismatch::Count));
+    let mut fewer = parts();
+    fewer.grants.pop();
+    assert_eq!(fails(&mut fewer), Some(Mismatch::Count));
+
+    let mut twice = parts();
+    twice.grants[1] = Grant::new(0, Rights::ALL, false);
+    assert_eq!(fails(&mut twice), Some(Mismatch::Resource));
+    let mut missing = parts();
+    missing.resources.clock.pop();
+    assert_eq!(fails(&mut missing), Some(Mismatch::Resource));
+
+    let mut trips = parts();
+    trips.trips.pop();
+    assert_eq!(fails(&mut trips), Some(Mismatch::Trips));
 }
 
 #[test]

@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 
 use scmi::{
-    Agent, Answer, Axis, Clock, Clocks, Engine, Grant, Identity, Kind, Memory, Pending, PerKind,
-    Platform, PowerDomains, Profile, Reading, ResetDomain, Resets, Resource, Rights, Sensor,
-    SensorRange, Sensors, Status, Switch, Ticket, Trip, Values, VoltageDomain, Voltages, When,
+    Agent, Answer, Axis, Clock, Clocks, Engine, Grant, Identity, Kind, Memory, Mismatch, Pending,
+    PerKind, Platform, PowerDomains, Profile, Reading, ResetDomain, Resets, Resource, Rights,
+    Sensor, SensorRange, Sensors, Status, Switch, Ticket, Trip, Values, VoltageDomain, Voltages,
+    When,
 };
 
 /// How many operations an agent may have going on.
@@ -28,6 +29,8 @@ pub(crate) struct State {
 pub(crate) struct Board {
     pub(crate) state: State,
     pub(crate) boot: State,
+    /// What was switched, in order.
+    pub(crate) switched: Vec<(Kind, u16, Switch)>,
     /// Resources that have been reset.
     pub(crate) resets: Vec<u16>,
     /// Of each axis.
@@ -67,6 +70,7 @@ impl Board {
         Self {
             boot: state.clone(),
             state,
+            switched: Vec::new(),
             resets: Vec::new(),
             reading: [-40_000, 2, 3],
             late: false,
@@ -79,6 +83,7 @@ impl Board {
     fn switch(&mut self, kind: Kind, resource: u16, to: Switch) -> Result<(), Status> {
         self.fault.map_or(Ok(()), Err)?;
         self.state.on.of_mut(kind)[usize::from(resource)] = to == Switch::On;
+        self.switched.push((kind, resource, to));
         Ok(())
     }
 
@@ -330,9 +335,9 @@ impl Given {
 pub(crate) struct Parts {
     count: u16,
     agents: Vec<Agent>,
-    grants: Vec<Grant>,
-    resources: PerKind<Vec<Resource>>,
-    trips: Vec<Trip>,
+    pub(crate) grants: Vec<Grant>,
+    pub(crate) resources: PerKind<Vec<Resource>>,
+    pub(crate) trips: Vec<Trip>,
     pending: Vec<Pending>,
 }
 
@@ -378,6 +383,15 @@ impl Parts {
 
     /// With events for all agents.
     pub(crate) fn engine(&mut self) -> Engine<'_, Board> {
+        let agents = u16::try_from(self.agents.len()).unwrap();
+        let mut engine = self.try_engine().unwrap();
+        for agent in 0..agents {
+            engine.set_events(agent, true);
+        }
+        engine
+    }
+
+    pub(crate) fn try_engine(&mut self) -> Result<Engine<'_, Board>, Mismatch> {
         let PerKind {
             power,
             clock,
@@ -385,7 +399,6 @@ impl Parts {
             reset,
             voltage,
         } = &mut self.resources;
-        let agents = u16::try_from(self.agents.len()).unwrap();
         let memory = Memory {
             agents: &mut self.agents,
             grants: &mut self.grants,
@@ -399,11 +412,7 @@ impl Parts {
             trips: &mut self.trips,
             pending: &mut self.pending,
         };
-        let mut engine = Engine::new(Board::new(self.count), memory).unwrap();
-        for agent in 0..agents {
-            engine.set_events(agent, true);
-        }
-        engine
+        Engine::new(Board::new(self.count), memory)
     }
 }
 

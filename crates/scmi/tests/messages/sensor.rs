@@ -183,6 +183,31 @@ fn configurations_that_cannot_be_change_nothing() {
 }
 
 #[test]
+fn an_interval_needs_a_right_and_hardware_that_has_it() {
+    let mut given = Given::all(&[0, 2]);
+    given.grants.sensor[0].1.change = false;
+    let mut parts = Parts::new(5, &[given]);
+    let mut engine = parts.engine();
+    let on = &[0x540a, SUCCESS];
+    assert_eq!(
+        ask(&mut engine, 0, &[0x540a, 0, 0x0002_0001]),
+        [0x540a, DENIED]
+    );
+    assert_eq!(ask(&mut engine, 0, &[0x540a, 0, 1]), on);
+    assert_eq!(ask(&mut engine, 0, &[0x540a, 1, 0x0002_0001]), on);
+    engine.platform.fault = Some(scmi::Status::HardwareError);
+    assert_eq!(
+        ask(&mut engine, 0, &[0x540a, 1, 0x0003_0001]),
+        [0x540a, HARDWARE_ERROR]
+    );
+    assert_eq!(
+        ask(&mut engine, 0, &[0x5409, 1]),
+        [0x5409, SUCCESS, 0x0002_0001]
+    );
+    assert_eq!(ask(&mut engine, 0, &[0x5409, 0]), [0x5409, SUCCESS, 1]);
+}
+
+#[test]
 fn a_sensor_measures_as_often_as_the_most_demanding_agent_wants() {
     let mut parts = Parts::new(5, &[Given::all(&[2]), Given::all(&[1, 2])]);
     let mut engine = parts.engine();
