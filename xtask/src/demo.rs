@@ -29,10 +29,17 @@ pub(crate) struct Daemons {
 }
 
 impl Daemons {
-    /// Builds and starts them all.
-    pub(crate) fn start() -> Result<Self> {
+    /// Builds and starts all that this front end can have.
+    pub(crate) fn start(front: Front) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let devices = Device::all()?;
+        let mut devices = Device::all()?;
+        devices.retain(|device| match front.lacks(device) {
+            Some(reason) => {
+                println!("none  {:16} {reason}", device.package);
+                false
+            }
+            None => true,
+        });
         ensure!(!devices.is_empty(), "there is no device yet");
         let binaries = build(&devices)?;
         let running = devices
@@ -61,7 +68,7 @@ impl Daemons {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let front = front(arguments.front)?;
     guest::prepare(&[front])?;
-    let daemons = Daemons::start()?;
+    let daemons = Daemons::start(front)?;
     let start = Instant::now();
     let mut guest = Guest::boot(front, &daemons.sockets())?;
     println!(

@@ -6,10 +6,13 @@
 //! and prints one line that tells what it saw, or fails.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+
+use crate::guest::Front;
 
 /// `guest/device.toml`: what the rig has to know of a device.
 #[derive(Clone, Debug, Deserialize)]
@@ -65,6 +68,17 @@ impl Device {
             .join("crates")
             .join(&self.package)
             .join("guest/check.sh")
+    }
+
+    /// What the board has because of this device: `guest/FRONT.dtsi`, a part of a device tree's
+    /// source, or nothing. Where it says `SOCKET`, the device itself is on the board.
+    pub(crate) fn board(&self, front: Front) -> Result<String> {
+        let folder = workspace().join("crates").join(&self.package);
+        let path = folder.join(format!("guest/{front}.dtsi"));
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+            text => text.with_context(|| path.display().to_string()),
+        }
     }
 
     fn read(folder: &Path) -> Result<Self> {

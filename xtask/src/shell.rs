@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let front = demo::front(arguments.front)?;
     guest::prepare(&[front])?;
-    let daemons = Daemons::start()?;
+    let daemons = Daemons::start(front)?;
     println!("each device's check is in /checks; leaving the shell powers the guest off");
     let status = Guest::interact(front, &daemons.sockets())?;
     Ok(if status.success() {

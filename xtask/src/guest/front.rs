@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 
 use super::Image;
@@ -107,7 +107,7 @@ impl Front {
         folder: &Path,
         devices: &[(&Device, &Path)],
         kernel_arguments: &str,
-    ) -> Vec<OsString> {
+    ) -> Result<Vec<OsString>> {
         let mut args = match self {
             Self::Uml => uml(image, folder, kernel_arguments),
             Self::QemuArm64 => qemu(
@@ -126,6 +126,9 @@ impl Front {
             ),
         };
         for (number, (device, socket)) in devices.iter().enumerate() {
+            if device.board(self)?.contains("SOCKET") {
+                continue;
+            }
             let socket = socket.display();
             args.extend(match self {
                 Self::Uml => vec![format!("virtio_uml.device={socket}:{}", device.virtio_id)],
@@ -137,8 +140,34 @@ impl Front {
                 ],
             });
         }
-        args.into_iter().map(OsString::from).collect()
+        Ok(args.into_iter().map(OsString::from).collect())
     }
+
+    /// Why this front end cannot have a device, if so.
+    #[must_use]
+    pub fn lacks(self, device: &Device) -> Option<String> {
+        let qemu = self.qemu()?;
+        let mut help = Command::new(qemu);
+        help.args(["-device", &format!("{},help", device.qemu)]);
+        let knows = help.output().is_ok_and(|output| output.status.success());
+        (!knows).then(|| format!("{qemu} has no {}", device.qemu))
+    }
+}
+
+/// The device tree that QEMU makes of its `virt` board.
+pub(super) fn virt_device_tree(folder: &Path) -> Result<PathBuf> {
+    let blob = folder.join("virt.dtb");
+    let mut qemu = Command::new("qemu-system-aarch64");
+    qemu.args(words("-nodefaults -display none -cpu cortex-a57"));
+    qemu.args(["-m", &format!("{MEMORY}M"), "-machine"]);
+    qemu.arg(format!("virt,dumpdtb={}", blob.display()));
+    let output = qemu.output()?;
+    ensure!(
+        output.status.success(),
+        "device tree of virt: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(blob)
 }
 
 fn uml(image: &Image, folder: &Path, kernel_arguments: &str) -> Vec<String> {
@@ -147,8 +176,8 @@ fn uml(image: &Image, folder: &Path, kernel_arguments: &str) -> Vec<String> {
     args.push(format!("mem={MEMORY}M"));
     args.push(format!("initrd={}", image.initramfs.display()));
     args.push(format!("uml_dir={}/", folder.display()));
-    let device_tree = image.device_tree.iter();
-    args.extend(device_tree.map(|blob| format!("dtb={}", blob.display())));
+    let board = image.device_tree.iter();
+    args.extend(board.map(|blob| format!("dtb={}", blob.display())));
     args
 }
 
@@ -174,6 +203,8 @@ fn qemu(image: &Image, folder: &Path, board: &str, kernel_arguments: &str) -> Ve
     ] {
         args.extend([option.to_owned(), value]);
     }
+    let board = image.device_tree.iter();
+    args.extend(board.flat_map(|blob| ["-dtb".to_owned(), blob.display().to_string()]));
     args
 }
 

@@ -17,7 +17,6 @@ use crate::device::Device;
 use crate::tools::{self, Tool};
 
 const INIT: &str = include_str!("../../guest/init");
-const UM_DEVICE_TREE: &str = include_str!("../../guest/um.dts");
 
 /// The files a guest is started from.
 #[derive(Clone, Debug)]
@@ -27,20 +26,16 @@ pub struct Image {
     /// The root file system, which the kernel unpacks into memory.
     pub initramfs: PathBuf,
     /// The board, if it is not the front end that describes it.
-    pub device_tree: Option<PathBuf>,
+    pub(super) device_tree: Option<PathBuf>,
 }
 
 impl Image {
-    pub(super) fn of(front: Front) -> Result<Self> {
-        let mut images = prepare(&[front])?;
-        images.pop().context("no image")
-    }
-
-    /// The same on another board, in the words of a device tree's source, which is kept in `folder`.
-    pub(super) fn with_board(self, board: &str, folder: &Path) -> Result<Self> {
+    /// What boots behind this front end on this board.
+    pub(super) fn of(front: Front, device_tree: Option<PathBuf>) -> Result<Self> {
+        let image = prepare(&[front])?.pop().context("no image")?;
         Ok(Self {
-            device_tree: Some(compile(board, folder)?),
-            ..self
+            device_tree,
+            ..image
         })
     }
 }
@@ -52,11 +47,10 @@ pub fn prepare(fronts: &[Front]) -> Result<Vec<Image>> {
     let devices = Device::all()?;
     let image = |front: &Front| {
         let kernel = source.kernel(*front)?;
-        let device_tree = (*front == Front::Uml).then(|| device_tree(&cache, UM_DEVICE_TREE));
         Ok(Image {
             initramfs: initramfs(&cache, *front, &kernel, &devices)?,
             kernel: kernel.join("vmlinuz"),
-            device_tree: device_tree.transpose()?,
+            device_tree: None,
         })
     };
     fronts.iter().map(image).collect()
@@ -110,29 +104,6 @@ fn initramfs(cache: &Cache, front: Front, kernel: &Path, devices: &[Device]) -> 
         pack(root, &kernel.join("lib"), &into.join("initramfs"))
     })?;
     Ok(folder.join("initramfs"))
-}
-
-fn device_tree(cache: &Cache, source: &str) -> Result<PathBuf> {
-    let folder = cache.entry("device-tree", &[source.as_bytes()], |into| {
-        compile(source, into).map(drop)
-    })?;
-    Ok(folder.join("blob"))
-}
-
-/// Compiles a device tree into a file in `folder`.
-fn compile(source: &str, folder: &Path) -> Result<PathBuf> {
-    tools::require(&[Tool {
-        file: "dtc",
-        package: "device-tree-compiler",
-    }])?;
-    let (text, blob) = (folder.join("source"), folder.join("blob"));
-    fs::write(&text, source)?;
-    let mut compile = Command::new("dtc");
-    compile.args(["-I", "dts", "-O", "dtb", "-o"]);
-    compile.args([&blob, &text]);
-    let status = compile.status()?;
-    ensure!(status.success(), "compile the device tree: {status}");
-    Ok(blob)
 }
 
 /// Not compressed: unpacking costs an emulated processor more than reading.

@@ -6,6 +6,7 @@
 //! guest's process; the kernel's messages go to its standard error. So neither garbles the other.
 //! `xtask/guest/init` is the guest's side of the conversation.
 
+mod board;
 mod front;
 mod image;
 mod kernel;
@@ -15,7 +16,7 @@ mod qmp;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -76,27 +77,30 @@ impl Guest {
     /// Starts a guest that has these devices, each behind a daemon's socket, and waits for its
     /// first prompt. Builds kernel and root file system if they are not in the cache.
     pub fn boot(front: Front, devices: &[(&Device, &Path)]) -> Result<Self> {
-        Self::start(front, &Image::of(front)?, devices, tempfile::tempdir()?)
+        let folder = tempfile::tempdir()?;
+        let board = board::of(front, devices, folder.path())?;
+        Self::start(front, board, devices, folder)
     }
 
     /// Starts a guest of User-Mode Linux on a board whose device tree says this, also of virtio
     /// devices (compatible with `virtio,uml`), and waits for its first prompt.
     pub fn boot_on(board: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let image = Image::of(Front::Uml)?.with_board(board, folder.path())?;
-        Self::start(Front::Uml, &image, &[], folder)
+        let board = board::compile(board, folder.path())?;
+        Self::start(Front::Uml, Some(board), &[], folder)
     }
 
     fn start(
         front: Front,
-        image: &Image,
+        board: Option<PathBuf>,
         devices: &[(&Device, &Path)],
         folder: TempDir,
     ) -> Result<Self> {
+        let image = Image::of(front, board)?;
         let monitor = front.listen_for_monitor(folder.path())?;
-        let args = front.arguments(image, folder.path(), devices, "");
+        let args = front.arguments(&image, folder.path(), devices, "")?;
         let mut guest = Self {
-            process: Process::start(&front.program(image), &args)?,
+            process: Process::start(&front.program(&image), &args)?,
             qmp: None,
             console: String::new(),
             fault: None,
@@ -110,10 +114,10 @@ impl Guest {
 
     /// Boots a guest whose terminal is ours, and returns when it has powered off.
     pub fn interact(front: Front, devices: &[(&Device, &Path)]) -> Result<ExitStatus> {
-        let image = Image::of(front)?;
         let folder = tempfile::tempdir()?;
+        let image = Image::of(front, board::of(front, devices, folder.path())?)?;
         let monitor = front.listen_for_monitor(folder.path())?;
-        let args = front.arguments(&image, folder.path(), devices, "interactive=1");
+        let args = front.arguments(&image, folder.path(), devices, "interactive=1")?;
         let status = bound_to_us(&front.program(&image), &args).status()?;
         drop(monitor);
         Ok(status)
