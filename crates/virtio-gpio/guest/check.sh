@@ -44,4 +44,36 @@ before=$(cut -d ' ' -f 1 /proc/uptime)
 timeout 5 gpiomon --num-events=3 "$chip" 10 >/dev/null || fail "the line that toggles does not"
 took=$(awk -v before="$before" '{ print ($1 - before) * 1000 }' /proc/uptime)
 
-echo "gpioinfo lists 16 names; out0 drives in0; gpiomon saw 3 of $pulses pulses, and 3 edges of toggle in $took ms"
+# A level interrupts for as long as it is active and not masked. No program can ask for that, so a
+# driver of the kernel's does where the board has it.
+level=
+count() {
+	awk '$NF == "level" { print $2 }' /proc/interrupts
+}
+active() {
+	until [ "$(count)" -ge $(($1 + 100)) ]; do kill -0 $holder; done
+}
+quiet() {
+	until [ "$before" = "$(count)" ]; do
+		before=$(count)
+		gpioget "$chip" 4 >/dev/null
+	done
+}
+if [ -e /sys/bus/platform/devices/keys ]; then
+	insmod "$(find /lib/modules -name gpio_keys.ko)"
+	quiet
+	gpioset --mode=signal "$chip" 3=1 &
+	holder=$!
+	active "$before"
+	echo keys >/sys/bus/platform/drivers/gpio-keys/unbind
+	[ -z "$(count)" ] || fail "the level has a driver"
+	echo keys >/sys/bus/platform/drivers/gpio-keys/bind
+	active "$(count)"
+	kill $holder
+	wait $holder || true
+	quiet
+	rmmod gpio_keys
+	level=", and a level interrupted until it was masked, and again until it ended"
+fi
+
+echo "gpioinfo lists 16 names; out0 drives in0; gpiomon saw 3 of $pulses pulses, and 3 edges of toggle in $took ms$level"

@@ -147,6 +147,7 @@ fn has_keys() -> Result<()> {
     let host = Host::start()?;
     let socket = host.daemon.socket().display().to_string();
     let mut guest = Guest::boot_on(&KEYS.replace("SOCKET", &socket))?;
+    guest.check("insmod $(find /lib/modules -name gpio_keys.ko)")?;
     for edges in 1..=100 {
         let level = if edges % 2 == 1 { "high" } else { "low" };
         host.control(&format!("button1={level}\n"))?;
