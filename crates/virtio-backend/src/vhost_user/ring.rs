@@ -21,7 +21,7 @@ use vmm_sys_util::epoll::EventSet;
 
 use super::chain::{PIECE, Writable};
 use crate::reply::pieces_of;
-use crate::{Events, Queue, Reply, Ring, Urgency, lock};
+use crate::{Events, Reply, Ring, Urgency, lock};
 
 /// A guest's memory, which the front end may replace at any time.
 pub(super) type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
@@ -47,6 +47,8 @@ pub(super) struct State {
     introduced: bool,
     /// The ring's own words are nonsense: it is left alone until the driver sets it up again.
     pub(super) broken: bool,
+    /// The driver is to kick for its next request.
+    listening: bool,
     /// What the driver did wrong last, for the log.
     fault: Option<&'static str>,
     /// The chains, by head.
@@ -86,22 +88,51 @@ pub(super) enum Next {
     Request(Reply),
     /// Something that came after it was looked at.
     More,
-    /// Nothing until the driver kicks, or the ring is not to be served.
-    Nothing,
+    /// Nothing until the driver kicks.
+    Nothing(Pause),
+}
+
+/// How a ring is left.
+pub(super) struct Pause {
+    /// It is served, and goes on with the driver's next kick.
+    pub(super) running: bool,
+    /// What the driver did wrong since the pause before.
+    pub(super) fault: Option<&'static str>,
 }
 
 impl Vring {
-    /// Takes the driver's next request into `request`, at most `limit` + 1 bytes of it.
+    /// Writes what was held back while the ring was stopped, and takes the driver's next request
+    /// into `request`, at most `limit` + 1 bytes of it.
+    ///
+    /// The driver is asked for no kicks from the first request on until there is nothing.
     pub(super) fn next_request(&self, request: &mut Vec<u8>, limit: usize) -> Next {
         let mut ring = self.0.lock();
+        ring.go_on();
         match ring.take(request, limit) {
             Some((head, room)) => {
+                if mem::take(&mut ring.state.listening)
+                    && ring.vring.disable_notification().is_err()
+                {
+                    ring.state.breaks("used ring outside memory");
+                }
                 let weak: Weak<Inner> = Arc::downgrade(&self.0);
                 Next::Request(Reply::new(weak, ring.state.life, head, room))
             }
             None if ring.listen() => Next::More,
-            None => Next::Nothing,
+            None => Next::Nothing(ring.pause()),
         }
+    }
+
+    /// Writes what was held back while the ring was stopped, and events that waited for buffers.
+    /// Comes with the device's [`Events`], once for each life of the ring.
+    pub(super) fn go_on(&self) -> (Option<Events>, Pause) {
+        let mut ring = self.0.lock();
+        ring.go_on();
+        let pause = ring.pause();
+        let introduced = !pause.running || mem::replace(&mut ring.state.introduced, true);
+        let weak: Weak<Inner> = Arc::downgrade(&self.0);
+        let events = (!introduced).then(|| Events::new(weak, ring.state.life));
+        (events, pause)
     }
 
     /// Has `worker` say, as `event`, each time that the driver kicks, in place of saying that a kick
@@ -131,27 +162,9 @@ impl Vring {
         }
     }
 
-    /// Writes what was held back while the ring was stopped, and events that waited for buffers.
-    /// Asks the driver of `queue` for no kicks while its requests are looked for anyway. `false` if
-    /// the ring is still not to be served.
-    pub(super) fn go_on(&self, queue: Queue) -> bool {
-        let mut ring = self.0.lock();
-        ring.go_on();
-        if queue == Queue::Requests && ring.running() && ring.vring.disable_notification().is_err()
-        {
-            ring.state.breaks("used ring outside memory");
-        }
-        ring.running()
-    }
-
     /// Waits for who is at the ring now. Who comes later sees the memory that there is then.
     pub(super) fn settle(&self) {
         drop(self.0.lock());
-    }
-
-    /// What the driver did wrong since this was asked last.
-    pub(super) fn fault(&self) -> Option<&'static str> {
-        lock(&self.0.state).fault.take()
     }
 
     /// Whether a life of this ring has ended since this was asked last.
@@ -163,13 +176,6 @@ impl Vring {
     pub(super) fn forget(&self) {
         lock(&self.0.state).new_life();
     }
-
-    /// The device's [`Events`] for this life of the ring, once.
-    pub(super) fn introduce(&self) -> Option<Events> {
-        let mut state = lock(&self.0.state);
-        let weak: Weak<Inner> = Arc::downgrade(&self.0);
-        (!mem::replace(&mut state.introduced, true)).then(|| Events::new(weak, state.life))
-    }
 }
 
 impl Inner {
@@ -179,6 +185,7 @@ impl Inner {
             life: 0,
             introduced: false,
             broken: false,
+            listening: true,
             fault: None,
             chains: Vec::new(),
             parked: Vec::new(),
@@ -217,6 +224,7 @@ impl State {
         self.parked.clear();
         self.owed = false;
         self.introduced = false;
+        self.listening = true;
         self.events.clear();
     }
 }
@@ -232,6 +240,13 @@ impl Locked<'_> {
     /// Whether the driver's buffers may be taken.
     fn running(&self) -> bool {
         !self.state.broken && self.vring.get_queue().ready() && self.vring.is_enabled()
+    }
+
+    fn pause(&mut self) -> Pause {
+        Pause {
+            running: self.running(),
+            fault: self.state.fault.take(),
+        }
     }
 
     /// Whether guest memory may be written: while the ring runs, and to finish what was begun
@@ -301,6 +316,7 @@ impl Locked<'_> {
         if !self.running() {
             return false;
         }
+        self.state.listening = true;
         self.vring.enable_notification().unwrap_or_else(|_| {
             self.state.breaks("used ring outside memory");
             false

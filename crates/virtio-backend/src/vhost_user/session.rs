@@ -18,7 +18,7 @@ use virtio_bindings::bindings::virtio_ring::{
 };
 use vmm_sys_util::epoll::EventSet;
 
-use super::ring::{Memory, Next, Vring};
+use super::ring::{Memory, Next, Pause, Vring};
 use super::{Guest, State, raise};
 use crate::{Device, Queue, lock};
 
@@ -133,38 +133,59 @@ impl<D: Device> Session<D> {
 
     /// Sees to what the driver put into a ring.
     fn serve(&self, queue: u16, vring: &Vring, device: &mut D, request: &mut Vec<u8>) {
-        let Some(kind) = D::QUEUES.get(usize::from(queue)) else {
-            return;
-        };
-        if !vring.go_on(*kind) {
-            return;
-        }
-        if self.stopped.swap(false, Ordering::AcqRel) {
-            self.guest.notice(Level::Info, format_args!("resumed"));
-        }
-        match kind {
-            Queue::Requests => self.take_turn(queue, vring, device, request),
-            Queue::Events => {
-                if let Some(events) = vring.introduce() {
+        let pause = match D::QUEUES.get(usize::from(queue)) {
+            Some(Queue::Requests) => self.take_turn(queue, vring, device, request),
+            Some(Queue::Events) => {
+                let (events, pause) = vring.go_on();
+                self.resume(pause.running);
+                if let Some(events) = events {
                     device.events(queue, events);
                 }
+                Some(pause)
             }
-        }
-        if let Some(fault) = vring.fault() {
+            None => None,
+        };
+        if let Some(fault) = pause.and_then(|pause| pause.fault) {
             debug!("{}: queue {queue}: {fault}", self.guest.name);
         }
     }
 
     /// Hands requests to the device until there are no more, or it is somebody else's turn.
-    fn take_turn(&self, queue: u16, vring: &Vring, device: &mut D, request: &mut Vec<u8>) {
+    fn take_turn(
+        &self,
+        queue: u16,
+        vring: &Vring,
+        device: &mut D,
+        request: &mut Vec<u8>,
+    ) -> Option<Pause> {
         for _ in 0..TURN {
             match vring.next_request(request, D::MAX_REQUEST) {
-                Next::Request(reply) => device.handle(queue, request, reply),
+                Next::Request(reply) => {
+                    self.resume(true);
+                    device.handle(queue, request, reply);
+                }
                 Next::More => {}
-                Next::Nothing => return device.drained(queue),
+                Next::Nothing(pause) => {
+                    self.resume(pause.running);
+                    if pause.running {
+                        device.drained(queue);
+                    }
+                    return Some(pause);
+                }
             }
         }
         raise(&self.wake);
+        None
+    }
+
+    /// A ring is served. Told if it was stopped before.
+    fn resume(&self, running: bool) {
+        if running
+            && self.stopped.load(Ordering::Acquire)
+            && self.stopped.swap(false, Ordering::AcqRel)
+        {
+            self.guest.notice(Level::Info, format_args!("resumed"));
+        }
     }
 }
 
