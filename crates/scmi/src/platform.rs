@@ -145,7 +145,8 @@ pub trait Sensors {
     /// It stays as it is.
     fn switch_sensor(&mut self, sensor: u16, to: Switch) -> Result<(), Status>;
 
-    /// Has `sensor` measure every so many nanoseconds, the shortest that an agent asks for; 0 if none does.
+    /// Has `sensor` measure every so many nanoseconds, the shortest that an agent asks for; 0 if none does, and the
+    /// first of its [`Sensor::intervals`] is to be taken.
     ///
     /// # Errors
     /// It stays as it is.
@@ -178,7 +179,8 @@ pub struct Sensor<'a> {
     /// The unit of its timestamps as a power of ten of a second, -16 to 15; `None` if it has none.
     pub timestamp: Option<i8>,
     /// How often it may measure, as SENSOR_LIST_UPDATE_INTERVALS has it: seconds in bits 20:5, times ten to the power
-    /// of the signed bits 4:0.
+    /// of the signed bits 4:0. The first, or lowest, is what an agent has that asks for none. Linux takes no sensor
+    /// with axes that has none.
     pub intervals: Values<'a, u32>,
 }
 

@@ -64,9 +64,11 @@ pub(crate) fn handle<P: Platform>(
             describe(sensor.intervals, index, response)
         }
         CONFIG_GET => {
-            let (grant, _) = call.resource(Kind::Sensor)?;
+            let (grant, sensor) = call.resource(Kind::Sensor)?;
+            let sensor = call.engine.platform.sensor(call.agent, sensor)?;
             let grant = call.engine.grant(grant)?;
-            response.word(grant.config | bit(0, grant.on));
+            let interval = interval(grant.config, &sensor.intervals);
+            response.word(interval | grant.config & TIMESTAMPS | bit(0, grant.on));
             Ok(())
         }
         CONFIG_SET => config_set(call),
@@ -322,8 +324,10 @@ fn config_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
         return Err(Status::NotSupported);
     }
     let before = call.engine.grant(index)?.config;
+    let now = interval(before, &sensor.intervals);
     let interval = match config & INTERVAL {
         0 => before & INTERVAL,
+        same if same == now => before & INTERVAL,
         interval if supports(&sensor.intervals, interval >> 11) => interval,
         _ => return Err(Status::InvalidParameters),
     };
@@ -337,6 +341,19 @@ fn config_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
         call.engine.grant_mut(index)?.config = before;
     }
     settled
+}
+
+/// The interval in a configuration, the first that there is if an agent has asked for none: Linux divides by what it
+/// reads.
+fn interval(config: u32, intervals: &Values<'_, u32>) -> u32 {
+    let first = match *intervals {
+        Values::List(list) => list.first().copied().unwrap_or(0),
+        Values::Range { lowest, .. } => lowest,
+    };
+    match config & INTERVAL {
+        0 => first << 11,
+        interval => interval,
+    }
 }
 
 /// Whether a sensor may measure that often. Intervals are not rounded: those that there are have been told.

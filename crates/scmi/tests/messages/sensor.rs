@@ -148,7 +148,7 @@ fn a_reading_has_a_value_and_a_time_for_each_axis() {
 #[test]
 fn configuration_is_read_back_and_an_interval_of_0_leaves_it_as_it_is() {
     check(&[
-        (&[0x5409, 0], &[0x5409, SUCCESS, 0]),
+        (&[0x5409, 0], &[0x5409, SUCCESS, 0x0001_0000]),
         // 2 s, timestamps, on.
         (&[0x540a, 0, 0x0002_0003], &[0x540a, SUCCESS]),
         (&[0x5409, 0], &[0x5409, SUCCESS, 0x0002_0003]),
@@ -159,6 +159,16 @@ fn configuration_is_read_back_and_an_interval_of_0_leaves_it_as_it_is() {
         (&[0x5409, 0], &[0x5409, SUCCESS, 0x0002_f801]),
         (&[0x5409, 5], &[0x5409, NOT_FOUND]),
         (&[0x5409], &[0x5409, PROTOCOL_ERROR]),
+    ]);
+}
+
+#[test]
+fn an_interval_is_read_before_one_is_set_and_none_only_if_there_is_none() {
+    check(&[
+        // 1 s of a list, 10^-3 s of a range.
+        (&[0x5409, 0], &[0x5409, SUCCESS, 0x0001_0000]),
+        (&[0x5409, 2], &[0x5409, SUCCESS, 0x0001_e800]),
+        (&[0x5409, 1], &[0x5409, SUCCESS, 0]),
     ]);
 }
 
@@ -177,8 +187,8 @@ fn configurations_that_cannot_be_change_nothing() {
         (&[0x540a, 2, 0x0009_e001], &[0x540a, INVALID_PARAMETERS]),
         (&[0x540a, 5, 1], &[0x540a, NOT_FOUND]),
         (&[0x540a, 0], &[0x540a, PROTOCOL_ERROR]),
-        (&[0x5409, 0], &[0x5409, SUCCESS, 0]),
-        (&[0x5409, 2], &[0x5409, SUCCESS, 0]),
+        (&[0x5409, 0], &[0x5409, SUCCESS, 0x0001_0000]),
+        (&[0x5409, 2], &[0x5409, SUCCESS, 0x0001_e800]),
     ]);
 }
 
@@ -193,6 +203,8 @@ fn an_interval_needs_a_right_and_hardware_that_has_it() {
         ask(&mut engine, 0, &[0x540a, 0, 0x0002_0001]),
         [0x540a, DENIED]
     );
+    // What it has anyway is not asked for. Linux writes back what it has read.
+    assert_eq!(ask(&mut engine, 0, &[0x540a, 0, 0x0001_0000]), on);
     assert_eq!(ask(&mut engine, 0, &[0x540a, 0, 1]), on);
     assert_eq!(ask(&mut engine, 0, &[0x540a, 1, 0x0002_0001]), on);
     engine.platform.fault = Some(scmi::Status::HardwareError);
@@ -204,7 +216,10 @@ fn an_interval_needs_a_right_and_hardware_that_has_it() {
         ask(&mut engine, 0, &[0x5409, 1]),
         [0x5409, SUCCESS, 0x0002_0001]
     );
-    assert_eq!(ask(&mut engine, 0, &[0x5409, 0]), [0x5409, SUCCESS, 1]);
+    assert_eq!(
+        ask(&mut engine, 0, &[0x5409, 0]),
+        [0x5409, SUCCESS, 0x0001_0001]
+    );
 }
 
 #[test]
