@@ -39,6 +39,9 @@ impl<P: Platform> Call<'_, '_, P> {
         if when == When::Now {
             self.engine.done(kind, grant);
         }
+        if let State::Done(..) = state {
+            self.engine.platform.wake(self.agent);
+        }
         Ok(())
     }
 

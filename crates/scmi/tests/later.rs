@@ -81,6 +81,7 @@ fn a_delayed_response_comes_also_if_the_operation_is_done_at_once() {
         ask(&mut engine, 0, &[0x5005, 1, 0, 200, 0]),
         [0x5005, SUCCESS]
     );
+    assert!(engine.platform.woken.contains(&0));
     assert_eq!(event(&mut engine, 0).unwrap(), [0x5205, SUCCESS, 0, 200, 0]);
     assert_eq!(event(&mut engine, 0), None);
 }
