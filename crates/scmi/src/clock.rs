@@ -247,12 +247,9 @@ pub(crate) fn rate_now<P: Platform>(
 /// Tells all who subscribed to a clock, or to one that follows it.
 pub(crate) fn rate_changed<P: Platform>(engine: &mut Engine<'_, P>, clock: u16, cause: u16) {
     engine.notify(Kind::Clock, clock, RATE_CHANGED, Some(cause));
-    let dependent = |platform: &P, at| {
-        let clock = platform.clock(cause, clock).ok()?;
-        clock.dependents.get(at).copied()
-    };
     for at in 0.. {
-        let Some(clock) = dependent(&engine.platform, at) else {
+        let dependents = engine.dependents(clock).unwrap_or_default();
+        let Some(&clock) = dependents.get(at) else {
             return;
         };
         engine.notify(Kind::Clock, clock, RATE_CHANGED, Some(cause));

@@ -3,7 +3,7 @@
 //! The engine: commands in, responses and events out.
 
 use crate::Status;
-use crate::memory::{Agent, Bits, Grant, Kind, Memory, Resource, Ticket, Trip};
+use crate::memory::{Agent, Bits, Grant, Kind, Memory, NONE, Resource, Ticket, Trip};
 use crate::platform::Platform;
 use crate::protocol::{Call, Profile, Protocol, negotiated};
 use crate::sensor::settle_interval;
@@ -38,6 +38,15 @@ pub enum Mismatch {
     /// There are more or fewer trip points than the sensors count that agents were given.
     Trips,
 }
+
+/// What is stopped first is what may use the rest.
+const STOP: [Kind; 5] = [
+    Kind::Reset,
+    Kind::Sensor,
+    Kind::Clock,
+    Kind::Voltage,
+    Kind::Power,
+];
 
 impl<'a, P: Platform> Engine<'a, P> {
     /// An engine for `platform`, on which everything is off. What agents want on from the beginning is switched on.
@@ -139,19 +148,12 @@ impl<'a, P: Platform> Engine<'a, P> {
     /// is done.
     ///
     /// # Errors
-    /// The first thing that failed.
+    /// The first thing that failed, which [`try_again`](Self::try_again) is for.
     pub fn reset_agent(&mut self, agent: u16) -> Result<(), Status> {
         self.forget_operations(agent);
         self.forget_settings(agent)?;
-        let stop = [
-            Kind::Reset,
-            Kind::Sensor,
-            Kind::Clock,
-            Kind::Voltage,
-            Kind::Power,
-        ];
         let mut result = Ok(());
-        for kind in stop {
+        for kind in STOP {
             for index in self.agent(agent)?.grants(kind) {
                 let stays = self.grant(index)?.starts_on && kind != Kind::Reset;
                 if !stays {
@@ -165,12 +167,37 @@ impl<'a, P: Platform> Engine<'a, P> {
                 }
             }
         }
+        result = result.and(self.give_all_back(agent));
+        result.and(self.start_votes(agent))
+    }
+
+    /// Tries again what failed when agents were [reset](Self::reset_agent): hardware that nobody wants on and that did
+    /// not go off, a rate or a level that could not be given back. Not to be forgotten: whoever sees that fail calls
+    /// this now and then, until it does not.
+    ///
+    /// # Errors
+    /// The first thing that failed.
+    pub fn try_again(&mut self) -> Result<(), Status> {
+        let mut result = Ok(());
+        for kind in STOP {
+            for resource in (0..).take(self.memory.resources.of(kind).len()) {
+                result = result.and(self.settle_for(kind, resource, None));
+                if kind == Kind::Sensor {
+                    result = result.and(settle_interval(self, resource));
+                }
+            }
+        }
+        result.and(self.give_all_back(NONE))
+    }
+
+    fn give_all_back(&mut self, agent: u16) -> Result<(), Status> {
+        let mut result = Ok(());
         for kind in [Kind::Clock, Kind::Voltage] {
             for resource in (0..).take(self.memory.resources.of(kind).len()) {
                 result = result.and(self.give_back(kind, resource, agent));
             }
         }
-        result.and(self.start_votes(agent))
+        result
     }
 
     /// What an agent has negotiated and subscribed to, its trip points and intervals.

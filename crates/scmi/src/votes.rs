@@ -66,6 +66,16 @@ impl<P: Platform> Engine<'_, P> {
         let &Grant {
             resource, agent, ..
         } = self.grant(index)?;
+        self.settle_for(kind, resource, Some(agent))
+    }
+
+    /// The same, because of an agent or of none.
+    pub(crate) fn settle_for(
+        &mut self,
+        kind: Kind,
+        resource: u16,
+        cause: Option<u16>,
+    ) -> Result<(), Status> {
         let &Resource { votes, on, .. } = self.resource(kind, resource)?;
         let to = match votes {
             0 if on => Switch::Off,
@@ -81,10 +91,8 @@ impl<P: Platform> Engine<'_, P> {
         }
         self.resource_mut(kind, resource)?.on = to == Switch::On;
         match (kind, to) {
-            (Kind::Power, _) => self.notify(kind, resource, power::STATE_CHANGED, Some(agent)),
-            (Kind::Reset, Switch::Off) => {
-                self.notify(kind, resource, reset::RESET_ISSUED, Some(agent));
-            }
+            (Kind::Power, _) => self.notify(kind, resource, power::STATE_CHANGED, cause),
+            (Kind::Reset, Switch::Off) => self.notify(kind, resource, reset::RESET_ISSUED, cause),
             _ => {}
         }
         Ok(())
@@ -94,7 +102,7 @@ impl<P: Platform> Engine<'_, P> {
     /// whose rate would follow.
     pub(crate) fn is_free(&self, kind: Kind, resource: u16, agent: u16) -> bool {
         let dependents = match kind {
-            Kind::Clock => self.platform.clock(agent, resource).map(|it| it.dependents),
+            Kind::Clock => self.dependents(resource),
             _ => Ok(&[][..]),
         };
         let dependents = dependents.unwrap_or_default();
@@ -103,6 +111,12 @@ impl<P: Platform> Engine<'_, P> {
             let mut holders = self.holders(kind, resource);
             !holders.any(|(_, grant)| grant.on && grant.agent != agent)
         })
+    }
+
+    /// The clocks whose rates follow, which are the same whoever asks.
+    pub(crate) fn dependents(&self, clock: u16) -> Result<&[u16], Status> {
+        let agent = self.grant(self.resource(Kind::Clock, clock)?.first)?.agent;
+        Ok(self.platform.clock(agent, clock)?.dependents)
     }
 
     /// Gives a resource back what it booted with, if it lost that to `agent` and nobody else minds.

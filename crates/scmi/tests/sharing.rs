@@ -257,6 +257,37 @@ fn a_reset_does_all_that_can_be_done_when_hardware_fails() {
     assert_eq!(engine.platform.state, engine.platform.boot);
 }
 
+#[test]
+fn what_failed_in_a_reset_is_tried_again_and_nothing_else_is_touched() {
+    let mut parts = Parts::new(5, &[Given::all(&[0, 1]), Given::all(&[0, 2])]);
+    let mut engine = parts.engine();
+    for kind in Kind::ALL {
+        switch(&mut engine, 0, kind, 1, true);
+        switch(&mut engine, 1, kind, 1, true);
+    }
+    ask(&mut engine, 0, &[0x5005, 0, 1, 200, 0]);
+    ask(&mut engine, 0, &[0x5c07, 1, 0, 900_000]);
+    ask(&mut engine, 1, &[0x5005, 0, 1, 400, 0]);
+    engine.platform.fault = Some(scmi::Status::HardwareError);
+    engine.reset_agent(0).unwrap_err();
+    assert_eq!(engine.try_again(), Err(scmi::Status::HardwareError));
+    for kind in Kind::ALL {
+        assert!(engine.platform.state.on.of(kind)[1], "{kind:?}");
+    }
+    engine.platform.fault = None;
+    assert_eq!(engine.try_again(), Ok(()));
+    for kind in Kind::ALL {
+        assert!(!engine.platform.state.on.of(kind)[1], "{kind:?}");
+        assert!(engine.platform.state.on.of(kind)[2], "{kind:?}");
+    }
+    assert_eq!(engine.platform.state.clocks[1], (100, 0));
+    assert_eq!(engine.platform.state.levels[1], 1_000_000);
+    assert_eq!(engine.platform.state.clocks[2], (400, 0));
+    engine.platform.switched.clear();
+    assert_eq!(engine.try_again(), Ok(()));
+    assert_eq!(engine.platform.switched, []);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Ask { agent: u16, request: Vec<u32> },
