@@ -59,6 +59,10 @@ pub trait Device: Send + 'static {
     /// [`reset`](Self::reset).
     fn events(&mut self, _queue: u16, _events: Events) {}
 
+    /// The driver lent buffers on an [event queue](Queue::Events), where an
+    /// [offer](Events::offer) may have found none.
+    fn lent(&mut self, _queue: u16) {}
+
     /// A file descriptor or a timer is ready that the device asked [`Watch`](crate::Watch) to look
     /// after.
     fn ready(&mut self, _token: Token) {}

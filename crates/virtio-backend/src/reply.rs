@@ -21,8 +21,8 @@ pub trait Ring: Send + Sync {
     fn answer(&self, life: u32, head: u16, range: Range<usize>, source: &mut dyn FnMut(&mut [u8]));
 
     /// Puts `message` into the next buffer that the driver lent; without a buffer keeps it until
-    /// there is one. `false` if it was not taken: the life has ended, or as many as the queue holds
-    /// wait already.
+    /// there is one, or drops it. `false` if it was not taken: it was dropped, the life has ended,
+    /// or as many as the queue holds wait already.
     fn emit(&self, life: u32, message: &[u8], urgency: Urgency) -> bool;
 }
 
@@ -145,8 +145,11 @@ impl Events {
     }
 
     /// Sends `message` if the driver has lent a buffer for it, and drops it otherwise.
-    pub fn offer(&self, message: &[u8]) {
-        self.emit(message, Urgency::Drop);
+    ///
+    /// `false` if it was dropped. When the driver lends buffers again,
+    /// [`Device::lent`](crate::Device::lent) tells.
+    pub fn offer(&self, message: &[u8]) -> bool {
+        self.emit(message, Urgency::Drop)
     }
 
     fn emit(&self, message: &[u8], urgency: Urgency) -> bool {

@@ -141,6 +141,9 @@ impl<D: Device> Session<D> {
                 if let Some(events) = events {
                     device.events(queue, events);
                 }
+                if pause.running {
+                    device.lent(queue);
+                }
                 Some(pause)
             }
             None => None,

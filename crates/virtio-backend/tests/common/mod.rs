@@ -18,6 +18,7 @@ pub(crate) const EVENTS: usize = 1;
 pub(crate) enum Seen {
     Negotiated(u64),
     Events(Events),
+    Lent,
     Stop(u16),
     Reset,
     Disconnected,
@@ -51,6 +52,11 @@ impl<F: FnMut(&[u8], Reply) + Send + 'static> Device for Scripted<F> {
 
     fn events(&mut self, _queue: u16, events: Events) {
         self.tell(Seen::Events(events));
+    }
+
+    fn lent(&mut self, queue: u16) {
+        assert_eq!(usize::from(queue), EVENTS);
+        self.tell(Seen::Lent);
     }
 
     fn stop(&mut self, queue: u16) {

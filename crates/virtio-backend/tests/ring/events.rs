@@ -89,6 +89,20 @@ fn an_offered_message_is_dropped_without_a_buffer() {
 }
 
 #[test]
+fn a_device_that_found_no_buffer_hears_of_one() {
+    let (_server, mut vm, events, seen) = boot();
+    assert!(!events.offer(b"lost"));
+    while seen.try_recv().is_ok() {}
+
+    lend(&mut vm, 8);
+
+    assert!(matches!(seen.recv_timeout(LIMIT), Ok(Seen::Lent)));
+    assert!(events.offer(b"there"));
+    assert_eq!(vm.rings[EVENTS].wait().map(|used| used.len), Some(5));
+    assert!(!events.offer(b"lost"));
+}
+
+#[test]
 fn no_more_messages_wait_than_the_queue_has_entries() {
     let (_server, mut vm, events, _) = boot();
 
