@@ -9,40 +9,15 @@
 )]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::Command;
 
-use tempfile::TempDir;
-use virtio_backend::testing::{Vm, feature};
+use virtio_backend::testing::{self, Program, Vm, feature, refused_file};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_vhost-user-gpio");
 
-/// Expects that the daemon cannot start, and says why in one line, with these words in it.
 #[track_caller]
 fn refused(arguments: &[&str], words: &[&str]) {
-    let mut daemon = Command::new(DAEMON);
-    let output = daemon
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
-    for word in words {
-        assert!(said.contains(word), "{said:?} lacks {word:?}");
-    }
-}
-
-/// The same, for a file with this text.
-#[track_caller]
-fn refused_file(text: &str, words: &[&str]) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("guests.toml");
-    fs::write(&file, text).unwrap();
-    refused(&["--config", file.to_str().unwrap()], words);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    testing::refused(&testing::run(DAEMON, arguments), words);
 }
 
 const CHIP: &str = "[[chip]]\nname = 'board'\nsimulate = true\n";
@@ -50,6 +25,7 @@ const CHIP: &str = "[[chip]]\nname = 'board'\nsimulate = true\n";
 #[track_caller]
 fn refused_guest(guest: &str, words: &[&str]) {
     refused_file(
+        DAEMON,
         &format!("{CHIP}[[guest]]\nname = 'a'\nsocket = '/run/nowhere/a'\n{guest}"),
         words,
     );
@@ -58,7 +34,7 @@ fn refused_guest(guest: &str, words: &[&str]) {
 #[track_caller]
 fn refused_chip(chip: &str, words: &[&str]) {
     let guest = "[[guest]]\nname = 'a'\nsocket = '/run/nowhere/a'\nchip = 'board'\n";
-    refused_file(&format!("{guest}{chip}"), words);
+    refused_file(DAEMON, &format!("{guest}{chip}"), words);
 }
 
 #[test]
@@ -163,6 +139,7 @@ fn two_guests_never_share_a_line() {
         )
     };
     refused_file(
+        DAEMON,
         &[
             CHIP,
             &guest("a", "lines = ['0-7']"),
@@ -173,55 +150,9 @@ fn two_guests_never_share_a_line() {
     );
 }
 
-/// A daemon that serves a file's guests. Killed when dropped.
-struct Daemon {
-    child: Child,
-    log: std::io::Lines<BufReader<ChildStderr>>,
-    folder: TempDir,
-}
-
-impl Daemon {
-    /// The sockets are in the folder `DIR`, which has a FIFO called control.
-    fn start(text: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("guests.toml");
-        let text = text.replace("DIR", folder.path().to_str().unwrap());
-        fs::write(&file, &text).unwrap();
-        let fifo = Command::new("mkfifo")
-            .arg(folder.path().join("control"))
-            .status();
-        assert!(fifo.unwrap().success());
-        let mut daemon = Command::new(DAEMON);
-        daemon.arg("--config").arg(&file).stderr(Stdio::piped());
-        let mut child = daemon.spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut daemon = Self { child, log, folder };
-        for _ in 0..text.matches("[[guest]]").count() {
-            daemon.wait_for(": listening on ");
-        }
-        daemon
-    }
-
-    fn wait_for(&mut self, word: &str) {
-        assert!(self.log.any(|line| line.unwrap().contains(word)));
-    }
-
-    /// The guest at this socket.
-    fn boot(&self, socket: impl AsRef<Path>) -> Vm {
-        let socket = self.folder.path().join(socket);
-        Vm::boot(&socket, feature::ALL | 1, &[16, 16]).unwrap()
-    }
-
-    fn control(&self, command: &str) {
-        fs::write(self.folder.path().join("control"), command).unwrap();
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
+/// The guest at this socket.
+fn boot(daemon: &Program, socket: &str) -> Vm {
+    Vm::boot(&daemon.folder().join(socket), feature::ALL | 1, &[16, 16]).unwrap()
 }
 
 fn ask(vm: &mut Vm, request: [u8; 8]) -> Vec<u8> {
@@ -230,7 +161,8 @@ fn ask(vm: &mut Vm, request: [u8; 8]) -> Vec<u8> {
 
 #[test]
 fn guests_have_their_lines_from_0_on_by_the_names_they_are_given() {
-    let daemon = Daemon::start(
+    let daemon = Program::configured(
+        DAEMON,
         "[[chip]]
          name = 'board'
          simulate = true
@@ -250,7 +182,7 @@ fn guests_have_their_lines_from_0_on_by_the_names_they_are_given() {
          chip = 'board'
          lines = ['4-5']",
     );
-    let [mut a, mut b] = ["a", "b"].map(|guest| daemon.boot(guest));
+    let [mut a, mut b] = ["a", "b"].map(|guest| boot(&daemon, guest));
     let names = a.rings[0].ask(&[&[1, 0, 0, 0, 0, 0, 0, 0]], &[28]);
     assert_eq!(names.unwrap(), b"\0out0\0button0\0button1\0relay\0");
     // What was there before the guest came.
@@ -266,30 +198,34 @@ fn guests_have_their_lines_from_0_on_by_the_names_they_are_given() {
 
 #[test]
 fn somebody_outside_presses_a_button() {
-    let mut daemon = Daemon::start(
-        "[[chip]]
+    let folder = tempfile::tempdir().unwrap();
+    let control = folder.path().join("control");
+    let fifo = Command::new("mkfifo").arg(&control).status();
+    assert!(fifo.unwrap().success());
+    let text = "[[chip]]
          name = 'board'
          simulate = true
-         control = 'DIR/control'
+         control = 'CONTROL'
          [[guest]]
          name = 'a'
          socket = 'DIR/a'
          chip = 'board'
-         lines = ['button0', 'button1']",
-    );
-    let mut vm = daemon.boot("a");
+         lines = ['button0', 'button1']";
+    let text = text.replace("CONTROL", control.to_str().unwrap());
+    let daemon = Program::configured(DAEMON, &text);
+    let mut vm = boot(&daemon, "a");
     assert_eq!(ask(&mut vm, [6, 0, 1, 0, 3, 0, 0, 0]), [0, 0]);
     for (command, level) in [("button1=high\n", 1), ("nonsense\nbutton1=free\n", 0)] {
         let pair = vm.memory.chain(&[&[1, 0]], &[1]);
         let head = vm.rings[1].add(&pair);
         vm.rings[1].push(head);
         vm.rings[1].notify();
-        daemon.control(command);
+        fs::write(&control, command).unwrap();
         let used = vm.rings[1].wait().unwrap();
         assert_eq!((used.id, used.len), (head.into(), 1));
         assert_eq!(ask(&mut vm, [4, 0, 1, 0, 0, 0, 0, 0]), [0, level]);
     }
-    daemon.wait_for("warn: control: \"nonsense\" is not NAME=high");
-    daemon.control("nobody=low\n");
-    daemon.wait_for("warn: control: no line has the name \"nobody\"");
+    daemon.expect("warn: control: \"nonsense\" is not NAME=high");
+    fs::write(&control, "nobody=low\n").unwrap();
+    daemon.expect("warn: control: no line has the name \"nobody\"");
 }

@@ -3,41 +3,15 @@
 //! What the command line and the configuration file say of adapters, chips and addresses.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use tempfile::TempDir;
-use virtio_backend::testing::{Vm, feature};
+use virtio_backend::testing::{self, Program, Vm, feature, refused_file};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_vhost-user-i2c");
 
-/// Expects that the daemon cannot start, and says why in one line, with these words in it.
 #[track_caller]
 fn refused(arguments: &[&str], words: &[&str]) {
-    let mut daemon = Command::new(DAEMON);
-    let output = daemon
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
-    for word in words {
-        assert!(said.contains(word), "{said:?} lacks {word:?}");
-    }
-}
-
-/// The same, for a file with this text.
-#[track_caller]
-fn refused_file(text: &str, words: &[&str]) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("guests.toml");
-    fs::write(&file, text).unwrap();
-    refused(&["--config", file.to_str().unwrap()], words);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    testing::refused(&testing::run(DAEMON, arguments), words);
 }
 
 const ADAPTER: &str = "[[adapter]]\nname = 'board'\nsimulate = true\n";
@@ -45,6 +19,7 @@ const ADAPTER: &str = "[[adapter]]\nname = 'board'\nsimulate = true\n";
 #[track_caller]
 fn refused_guest(guest: &str, words: &[&str]) {
     refused_file(
+        DAEMON,
         &format!("{ADAPTER}[[guest]]\nname = 'a'\nsocket = '/run/nowhere/a'\n{guest}"),
         words,
     );
@@ -53,7 +28,7 @@ fn refused_guest(guest: &str, words: &[&str]) {
 #[track_caller]
 fn refused_adapter(adapter: &str, words: &[&str]) {
     let guest = "[[guest]]\nname = 'a'\nsocket = '/run/nowhere/a'\nadapter = 'board'\n";
-    refused_file(&format!("{guest}{adapter}"), words);
+    refused_file(DAEMON, &format!("{guest}{adapter}"), words);
 }
 
 #[test]
@@ -114,11 +89,13 @@ fn an_address_is_granted_to_one_guest() {
     let one = "addresses = [0x48, 0x50]\n";
     let other = "addresses = ['0x50-0x57']\n";
     refused_file(
+        DAEMON,
         &format!("{ADAPTER}{a}{one}{b}{other}"),
         &["guests.toml:13: ", "addresses: 0x50 is guest a's"],
     );
     // All that are simulated, for both.
     refused_file(
+        DAEMON,
         &format!("{ADAPTER}{a}{b}"),
         &["guests.toml:8: ", "addresses: 0x08 is guest a's"],
     );
@@ -206,49 +183,15 @@ fn mistakes_in_a_chip_are_named_by_line_and_key() {
     );
 }
 
-/// A daemon that serves a file's guests. Killed when dropped.
-struct Daemon {
-    child: Child,
-    folder: TempDir,
-}
-
-impl Daemon {
-    /// The sockets are in the folder `DIR`.
-    fn start(text: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("guests.toml");
-        let text = text.replace("DIR", folder.path().to_str().unwrap());
-        fs::write(&file, &text).unwrap();
-        let mut daemon = Command::new(DAEMON);
-        daemon.arg("--config").arg(&file).stderr(Stdio::piped());
-        let mut child = daemon.spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        let listening = log
-            .lines()
-            .map(Result::unwrap)
-            .filter(|line| line.contains(": listening on "));
-        let guests = text.matches("[[guest]]").count();
-        assert_eq!(listening.take(guests).count(), guests);
-        Self { child, folder }
-    }
-
-    /// The guest at this socket.
-    fn boot(&self, socket: impl AsRef<Path>) -> Vm {
-        let socket = self.folder.path().join(socket);
-        Vm::boot(&socket, feature::ALL | 1, &[16]).unwrap()
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
+/// The guest at this socket.
+fn boot(daemon: &Program, socket: &str) -> Vm {
+    Vm::boot(&daemon.folder().join(socket), feature::ALL | 1, &[16]).unwrap()
 }
 
 #[test]
 fn guests_share_what_is_shared_and_nothing_else() {
-    let daemon = Daemon::start(
+    let daemon = Program::configured(
+        DAEMON,
         "[[adapter]]
          name = 'board'
          simulate = true
@@ -282,7 +225,7 @@ fn guests_share_what_is_shared_and_nothing_else() {
          socket = 'DIR/c'
          adapter = 'other'",
     );
-    let [mut a, mut b, mut c] = ["a", "b", "c"].map(|guest| daemon.boot(guest));
+    let [mut a, mut b, mut c] = ["a", "b", "c"].map(|guest| boot(&daemon, guest));
     let mut read = |vm: usize, addr: u8| {
         let vm = [&mut a, &mut b, &mut c].into_iter().nth(vm).unwrap();
         vm.rings[0].ask(&[&[addr, 0, 0, 0, 2, 0, 0, 0]], &[4])

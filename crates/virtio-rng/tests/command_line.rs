@@ -5,81 +5,25 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
+use std::process::{Command, Output};
 
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use virtio_backend::testing::{LIMIT, Vm, feature};
+use virtio_backend::testing::{self, Program, Vm, feature};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_vhost-user-rng");
 
-/// Runs the daemon with arguments that it cannot start with, or does not go on after.
 fn run(arguments: &[&str]) -> Output {
-    Command::new(DAEMON)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    testing::run(DAEMON, arguments)
 }
 
-/// A daemon that runs. Killed when dropped.
-struct Daemon {
-    child: Child,
-    log: Receiver<String>,
-}
-
-impl Daemon {
-    /// Starts the daemon, and waits until it listens on `sockets` sockets.
-    fn start(command: &mut Command, sockets: usize) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let (line, log) = mpsc::channel();
-        let stderr: ChildStderr = child.stderr.take().unwrap();
-        thread::spawn(move || {
-            BufReader::new(stderr)
-                .lines()
-                .map_while(Result::ok)
-                .try_for_each(|text| line.send(text))
-        });
-        let daemon = Self { child, log };
-        for _ in 0..sockets {
-            daemon.expect(": listening on ");
-        }
-        daemon
-    }
-
-    /// Waits for a line of the log with `text`.
-    #[track_caller]
-    fn expect(&self, text: &str) {
-        while !self.log.recv_timeout(LIMIT).unwrap().contains(text) {}
-    }
-
-    /// Ends the daemon with SIGTERM. Returns what was not waited for of its log.
-    fn rest_of_log(mut self) -> Vec<String> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
-        self.child.wait().unwrap();
-        self.log.iter().collect()
-    }
-
-    /// Ends the daemon with SIGTERM. Returns its exit code.
-    fn terminate(mut self) -> Option<i32> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It may have ended, as it should.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
+/// Ends the daemon. Returns its exit code.
+fn terminate(daemon: Program) -> Option<i32> {
+    daemon.terminate().0
 }
 
 /// Reads entropy as a guest does.
@@ -107,10 +51,7 @@ fn number(fd: &OwnedFd) -> String {
 
 #[track_caller]
 fn refused(output: &Output, reason: &str) {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains(reason), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    testing::refused(output, &[reason]);
 }
 
 #[test]
@@ -187,7 +128,7 @@ fn a_socket_that_a_dead_daemon_left_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rng.sock");
     drop(UnixListener::bind(&path).unwrap());
-    let _daemon = Daemon::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
+    let _daemon = Program::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
     use_device(&path);
 }
 
@@ -195,8 +136,8 @@ fn a_socket_that_a_dead_daemon_left_is_replaced() {
 fn sigterm_ends_an_idle_daemon_and_removes_its_socket() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rng.sock");
-    let daemon = Daemon::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
-    assert_eq!(daemon.terminate(), Some(0));
+    let daemon = Program::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
+    assert_eq!(terminate(daemon), Some(0));
     assert!(!path.exists());
 }
 
@@ -204,10 +145,10 @@ fn sigterm_ends_an_idle_daemon_and_removes_its_socket() {
 fn sigterm_ends_a_daemon_whose_front_end_is_connected() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rng.sock");
-    let daemon = Daemon::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
+    let daemon = Program::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
     let mut connection = UnixStream::connect(&path).unwrap();
     daemon.expect(": connected");
-    assert_eq!(daemon.terminate(), Some(0));
+    assert_eq!(terminate(daemon), Some(0));
     assert_eq!(connection.read(&mut [0]).unwrap(), 0);
 }
 
@@ -216,7 +157,7 @@ fn sigterm_ends_a_daemon_with_a_request_in_flight() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rng.sock");
     // A byte a second: the second request waits for a minute.
-    let daemon = Daemon::start(
+    let daemon = Program::start(
         Command::new(DAEMON)
             .arg("--socket-path")
             .arg(&path)
@@ -229,17 +170,17 @@ fn sigterm_ends_a_daemon_with_a_request_in_flight() {
     let head = ring.add(&vm.memory.chain(&[], &[64]));
     ring.push(head);
     ring.notify();
-    assert_eq!(daemon.terminate(), Some(0));
+    assert_eq!(terminate(daemon), Some(0));
 }
 
 #[test]
 fn a_file_that_took_the_place_of_the_socket_is_not_removed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rng.sock");
-    let daemon = Daemon::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
+    let daemon = Program::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
     fs::remove_file(&path).unwrap();
     fs::write(&path, "somebody else's").unwrap();
-    assert_eq!(daemon.terminate(), Some(0));
+    assert_eq!(terminate(daemon), Some(0));
     assert!(path.exists());
 }
 
@@ -247,9 +188,9 @@ fn a_file_that_took_the_place_of_the_socket_is_not_removed() {
 fn a_listening_socket_is_handed_over_by_number() {
     let directory = tempfile::tempdir().unwrap();
     let (path, fd) = listening(&directory);
-    let daemon = Daemon::start(Command::new(DAEMON).args(["--fd", &number(&fd)]), 1);
+    let daemon = Program::start(Command::new(DAEMON).args(["--fd", &number(&fd)]), 1);
     use_device(&path);
-    assert_eq!(daemon.terminate(), Some(0));
+    assert_eq!(terminate(daemon), Some(0));
     assert!(path.exists(), "it was not ours to remove");
 }
 
@@ -274,7 +215,7 @@ fn a_listening_socket_is_handed_over_as_systemd_does() {
     let (path, fd) = listening(&directory);
     // LISTEN_PID is the daemon's own number, so it is a shell that becomes the daemon.
     let start = format!("export LISTEN_PID=$$ LISTEN_FDS=1; exec {DAEMON} 3<&0");
-    let _daemon = Daemon::start(Command::new("sh").args(["-c", &start]).stdin(fd), 1);
+    let _daemon = Program::start(Command::new("sh").args(["-c", &start]).stdin(fd), 1);
     use_device(&path);
 }
 
@@ -283,7 +224,7 @@ fn a_socket_may_be_handed_over_in_both_ways_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let (path, fd) = listening(&directory);
     let start = format!("export LISTEN_PID=$$ LISTEN_FDS=1; exec {DAEMON} --fd 3 3<&0");
-    let _daemon = Daemon::start(Command::new("sh").args(["-c", &start]).stdin(fd), 1);
+    let _daemon = Program::start(Command::new("sh").args(["-c", &start]).stdin(fd), 1);
     use_device(&path);
 }
 
@@ -377,7 +318,7 @@ fn a_file_serves_many_guests_each_on_its_own_socket() {
         format!("max-guests = 16\n{}", guests.collect::<String>()),
     )
     .unwrap();
-    let daemon = Daemon::start(Command::new(DAEMON).arg("--config").arg(&file), 3);
+    let daemon = Program::start(Command::new(DAEMON).arg("--config").arg(&file), 3);
     let vms: Vec<_> = sockets
         .iter()
         .map(|socket| Vm::boot(socket, feature::ALL, &[4]).unwrap())
@@ -388,7 +329,7 @@ fn a_file_serves_many_guests_each_on_its_own_socket() {
             64
         );
     }
-    assert_eq!(daemon.terminate(), Some(0));
+    assert_eq!(terminate(daemon), Some(0));
     assert!(sockets.iter().all(|socket| !socket.exists()));
 }
 
@@ -396,10 +337,10 @@ fn a_file_serves_many_guests_each_on_its_own_socket() {
 fn a_front_end_that_comes_and_goes_does_not_fill_the_log() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rng.sock");
-    let daemon = Daemon::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
+    let daemon = Program::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
     for _ in 0..200 {
         drop(UnixStream::connect(&path).unwrap());
     }
     use_device(&path);
-    assert_eq!(daemon.rest_of_log().len(), 100);
+    assert_eq!(daemon.terminate().1.len(), 100);
 }

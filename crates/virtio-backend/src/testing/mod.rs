@@ -4,8 +4,8 @@
 //!
 //! * A device's test calls its methods, and hands it a [`reply`] or [`events`] whose outcome it can
 //!   wait for.
-//! * A daemon's test [serves](Server) a device in this process, or starts a daemon, and boots a
-//!   [`Vm`] on its socket.
+//! * A daemon's test [serves](Server) a device in this process, or starts a [`Program`], and boots
+//!   a [`Vm`] on its socket.
 //! * A [`FrontEnd`], [`Memory`] and [`Ring`]s by themselves can say all that a VMM and its guest
 //!   can say, however hostile. The bytes of the rings are written from the specification's words
 //!   (virtio 1.3, 2.7), not by the library that the core reads them with.
@@ -24,6 +24,7 @@ mod driver;
 mod front_end;
 mod latency;
 mod memory;
+mod program;
 mod reply;
 mod ring;
 mod server;
@@ -36,6 +37,7 @@ pub use driver::Driver;
 pub use front_end::FrontEnd;
 pub use latency::Latency;
 pub use memory::Memory;
+pub use program::{Program, refused, refused_file, run};
 pub use reply::{Answer, Buffers, events, reply};
 pub use ring::{Layout, Ring, Used};
 pub use server::Server;
