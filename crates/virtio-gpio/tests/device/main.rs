@@ -9,5 +9,6 @@
 
 mod checklist;
 mod common;
+mod grants;
 mod model;
 mod sessions;
