@@ -17,8 +17,8 @@ pub enum Queue {
 /// A virtio device of one guest.
 ///
 /// What can happen to a device arrives one at a time, on the guest's own loop. A method may wait
-/// for hardware that belongs to this guest alone, within a bound; it never waits for another guest,
-/// nor for the driver.
+/// for hardware, within a bound, and for its turn at hardware that guests share; it never waits for
+/// what another guest does otherwise, nor for the driver.
 ///
 /// A guest's fault is answered, not raised: [`handle`](Self::handle) returns nothing.
 pub trait Device: Send + 'static {
@@ -67,8 +67,8 @@ pub trait Device: Send + 'static {
     /// after.
     fn ready(&mut self, _token: Token) {}
 
-    /// `queue` is about to stop: finish what is being worked on, within a second. What waits for
-    /// the world stays.
+    /// `queue` is about to stop: finish what is being worked on. The front end waits meanwhile, and
+    /// with it the guest, for no longer than a request may take. What waits for the world stays.
     ///
     /// The queue may go on where it was (a VM that was paused), or start anew after
     /// [`reset`](Self::reset).
