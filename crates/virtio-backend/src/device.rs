@@ -33,12 +33,16 @@ pub trait Device: Send + 'static {
         0
     }
 
+    /// A front end connected, from `process`, if the host tells. Comes before anything else that
+    /// happens in its session.
+    fn connected(&mut self, _process: Option<u32>) {}
+
     /// The driver accepted `features` (the device's and the transport's). Comes before each start
     /// of the queues, also when a stopped guest goes on with the same features.
     fn negotiated(&mut self, _features: u64) {}
 
-    /// The configuration space, as long as it is. Read once for each front end that connects; the
-    /// core cuts and pads what the driver reads.
+    /// The configuration space, as long as it is: asked for each time that the driver reads some of
+    /// it, which the core cuts and pads. One that is empty when a front end connects is none.
     fn config(&self) -> Vec<u8> {
         Vec::new()
     }

@@ -9,6 +9,7 @@ mod chain;
 mod direct;
 #[cfg(feature = "testing")]
 mod floor;
+mod peer;
 mod ring;
 mod session;
 mod vring;
@@ -20,7 +21,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use log::{Level, error};
+use log::{Level, debug, error};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use vhost::vhost_user::{Error as VhostUserError, Listener};
 use vhost_user_backend::{Error, ShutdownHandle, VhostUserDaemon};
@@ -162,9 +163,17 @@ impl<D: Device> Guest<D> {
         for worker in daemon.get_epoll_handlers() {
             session.attach(&worker)?;
         }
-        daemon
-            .start(&mut Listener::from(listener.try_clone()?))
-            .map_err(other)?;
+        {
+            // Nothing happens to the device before it knows who is there.
+            let device = &mut lock(&self.state).device;
+            daemon
+                .start(&mut Listener::from(listener.try_clone()?))
+                .map_err(other)?;
+            let process = peer::process(listener).inspect_err(|error| {
+                debug!("{}: the front end's process is unknown: {error}", self.name);
+            });
+            device.connected(process.ok());
+        }
         self.notice(Level::Info, format_args!("connected"));
         *lock(&self.session) = daemon.shutdown_handle();
         if self.stopped_within(Timespec::default()) {

@@ -4,10 +4,12 @@
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc;
+use std::process;
+use std::sync::mpsc::{self, Sender};
 use std::thread;
 
-use virtio_backend::testing::{FrontEnd, LIMIT, Vm, feature, protocol};
+use virtio_backend::testing::{FrontEnd, LIMIT, Server, Vm, feature, protocol};
+use virtio_backend::{Device, Queue, Reply};
 
 use crate::common::{Endless, REQUESTS, Seen, echo, hold, serve, was_reset};
 
@@ -117,6 +119,37 @@ fn a_device_hears_what_happens_to_its_guest_in_order() {
     drop(vm);
     assert_eq!(next(), "disconnected");
     assert_eq!(next(), "reset");
+}
+
+/// Tells the test which processes connected, and what came before one did.
+struct Doorman(Sender<Option<u32>>);
+
+impl Device for Doorman {
+    const QUEUES: &'static [Queue] = &[Queue::Requests];
+    const MAX_REQUEST: usize = 0;
+
+    fn connected(&mut self, process: Option<u32>) {
+        self.0.send(process).unwrap();
+    }
+
+    fn handle(&mut self, _queue: u16, _request: &[u8], _reply: Reply) {}
+
+    fn reset(&mut self) {
+        self.0.send(None).unwrap();
+    }
+}
+
+#[test]
+fn a_device_hears_which_process_connects_each_time() {
+    let (told, seen) = mpsc::channel();
+    let server = Server::new(|_watch| Doorman(told));
+    for _ in 0..2 {
+        let front_end = FrontEnd::connect(&server.socket(), protocol::ALL).unwrap();
+        let process = seen.recv_timeout(LIMIT).unwrap();
+        assert_eq!(process, Some(process::id()));
+        drop(front_end);
+        assert_eq!(seen.recv_timeout(LIMIT).unwrap(), None);
+    }
 }
 
 #[test]
