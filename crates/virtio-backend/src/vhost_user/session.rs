@@ -36,7 +36,7 @@ const TURN: usize = 64;
 /// hears it notes, and the worker catches up before it does anything else.
 pub(super) struct Session<D: Device> {
     guest: Arc<Guest<D>>,
-    config: Vec<u8>,
+    has_config: bool,
     features: u64,
     /// The features that the driver accepted, and whether the device is still to hear of them.
     accepted: AtomicU64,
@@ -69,10 +69,10 @@ impl<D: Device> Session<D> {
         let ring_features = 1 << VIRTIO_F_VERSION_1
             | 1 << VIRTIO_RING_F_INDIRECT_DESC
             | 1 << VIRTIO_RING_F_EVENT_IDX;
-        let (config, features) = {
+        let (has_config, features) = {
             let device = &lock(&guest.state).device;
             (
-                device.config(),
+                !device.config().is_empty(),
                 device.features()
                     | ring_features
                     | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits(),
@@ -80,7 +80,7 @@ impl<D: Device> Session<D> {
         };
         Ok(Self {
             guest,
-            config,
+            has_config,
             features,
             accepted: AtomicU64::new(0),
             negotiated: AtomicBool::new(false),
@@ -219,7 +219,7 @@ impl<D: Device> VhostUserBackend for Session<D> {
             | VhostUserProtocolFeatures::BACKEND_REQ
             | VhostUserProtocolFeatures::RESET_DEVICE
             | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS;
-        features.set(VhostUserProtocolFeatures::CONFIG, !self.config.is_empty());
+        features.set(VhostUserProtocolFeatures::CONFIG, self.has_config);
         features
     }
 
@@ -237,12 +237,11 @@ impl<D: Device> VhostUserBackend for Session<D> {
 
     /// Any part of the configuration space: front ends abort a VM over an error.
     fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
-        let mut bytes: Vec<u8> = self
-            .config
-            .iter()
+        let config = lock(&self.guest.state).device.config();
+        let mut bytes: Vec<u8> = config
+            .into_iter()
             .skip(offset as usize)
             .take(size as usize)
-            .copied()
             .collect();
         bytes.resize(size as usize, 0);
         bytes

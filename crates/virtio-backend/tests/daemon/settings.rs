@@ -3,11 +3,15 @@
 //! What is negotiated before a device runs: features, queues, memory, configuration space.
 
 use std::io::{ErrorKind, Read};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::Receiver;
 
 use proptest::prelude::{Strategy, prop_assert_eq};
 use proptest::test_runner::{Config, TestRunner};
-use virtio_backend::testing::{FrontEnd, LIMIT, Layout, Memory, Ring, Vm, feature, protocol};
+use virtio_backend::testing::{
+    FrontEnd, LIMIT, Layout, Memory, Ring, Server, Vm, feature, protocol,
+};
+use virtio_backend::{Device, Queue, Reply};
 
 use crate::common::{EVENTS, REQUESTS, Seen, echo, serve};
 
@@ -62,6 +66,31 @@ fn the_configuration_space_can_be_read_while_the_device_runs() {
 
     assert_eq!(vm.front_end.config(2, 5).unwrap(), b"bytes");
     assert!(vm.rings[REQUESTS].ask(&[b"hello"], &[8]).is_some());
+}
+
+/// Its configuration space is how often somebody asked for it.
+struct Counting(AtomicU8);
+
+impl Device for Counting {
+    const QUEUES: &'static [Queue] = &[Queue::Requests];
+    const MAX_REQUEST: usize = 0;
+
+    fn config(&self) -> Vec<u8> {
+        vec![self.0.fetch_add(1, Ordering::Relaxed)]
+    }
+
+    fn handle(&mut self, _queue: u16, _request: &[u8], _reply: Reply) {}
+
+    fn reset(&mut self) {}
+}
+
+#[test]
+fn the_configuration_space_is_what_it_is_when_it_is_read() {
+    let server = Server::new(|_watch| Counting(AtomicU8::new(0)));
+    let front_end = FrontEnd::connect(&server.socket(), protocol::ALL).unwrap();
+
+    let first = front_end.config(0, 1).unwrap()[0];
+    assert_eq!(front_end.config(0, 1).unwrap(), [first + 1]);
 }
 
 #[test]
