@@ -121,6 +121,21 @@ fn a_device_hears_what_happens_to_its_guest_in_order() {
     assert_eq!(next(), "reset");
 }
 
+#[test]
+fn a_device_hears_of_a_reset_before_its_new_driver_has_anything_to_say() {
+    let (server, seen) = serve(echo);
+    let mut vm = Vm::boot(&server.socket(), feature::ALL, &[64]).unwrap();
+    assert!(works(&mut vm));
+    vm.stop().unwrap();
+
+    vm.rings[REQUESTS].reset();
+    let ring = &vm.rings[REQUESTS];
+    vm.front_end.set_up(REQUESTS, ring, 0).unwrap();
+    vm.front_end.enable(REQUESTS).unwrap();
+
+    assert!(was_reset(&seen));
+}
+
 /// Tells the test which processes connected, and what came before one did.
 struct Doorman(Sender<Option<u32>>);
 
