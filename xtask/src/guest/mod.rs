@@ -167,6 +167,13 @@ impl Guest {
         Ok(answer.stdout)
     }
 
+    /// Waits for a line that a command in the background says.
+    pub fn wait_for(&mut self, text: &str) -> Result<()> {
+        self.wait(COMMAND, text, |line| {
+            line.stream == Stream::Stdout && line.text == text
+        })
+    }
+
     /// Has the guest reboot itself, and waits for its prompt.
     pub fn reboot(&mut self) -> Result<()> {
         self.send("reboot -f")?;
