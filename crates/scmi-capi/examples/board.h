@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A mailbox in shared memory (SCMI 3.2, 5.1.2). */
+/* A mailbox in shared memory (SCMI 3.2, shared memory area layout). */
 struct mailbox {
     uint32_t reserved;
     uint32_t status;

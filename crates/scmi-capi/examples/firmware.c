@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause */
 
 /*
- * A firmware that serves two processors, each through a mailbox in shared memory (SCMI 3.2, 5.1, shared memory based
+ * A firmware that serves two processors, each through a mailbox in shared memory (SCMI 3.2, shared memory based
  * transport) for its commands and one for what it is told unasked.
  *
  * Its system on chip is a PLL with two clocks behind it, a temperature sensor, a reset, a power domain, and a regulator

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Base protocol (SCMI 3.2, 4.2).
+//! Base protocol (SCMI 3.2).
 //!
 //! An agent sees itself as agent 1 and, beside it, the platform: others do not exist for it. What a trusted agent may
 //! do in the specification, to take from others and to reset them, the host does, with

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Clock management protocol (SCMI 3.2, 4.6).
+//! Clock management protocol (SCMI 3.2).
 
 use crate::Status;
 use crate::engine::Engine;

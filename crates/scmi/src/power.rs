@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Power domain management protocol (SCMI 3.2, 4.3).
+//! Power domain management protocol (SCMI 3.2).
 
 use crate::engine::Engine;
 use crate::memory::Kind;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Reset domain management protocol (SCMI 3.2, 4.8).
+//! Reset domain management protocol (SCMI 3.2).
 
 use crate::Status;
 use crate::memory::Kind;

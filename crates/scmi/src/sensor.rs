@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Sensor management protocol (SCMI 3.2, 4.7): what sensors there are, and how they are read and configured. Trip
+//! Sensor management protocol (SCMI 3.2): what sensors there are, and how they are read and configured. Trip
 //! points are in [`trip`](crate::trip).
 
 use crate::Status;

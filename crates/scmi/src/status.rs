@@ -2,7 +2,7 @@
 
 //! Why a command failed.
 
-/// Status codes other than SUCCESS (SCMI 3.2, 4.1.4).
+/// Status codes other than SUCCESS (SCMI 3.2, status codes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// The protocol, the message, or what it asks for, is not supported.

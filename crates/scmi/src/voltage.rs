@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Voltage domain management protocol (SCMI 3.2, 4.9).
+//! Voltage domain management protocol (SCMI 3.2).
 
 use crate::Status;
 use crate::engine::Engine;

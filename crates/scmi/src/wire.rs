@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Little-endian words in and out, never beyond the room there is (SCMI 3.2, 4.1).
+//! Little-endian words in and out, never beyond the room there is (SCMI 3.2, message headers).
 
 use crate::Status;
 
