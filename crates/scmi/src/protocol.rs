@@ -201,11 +201,16 @@ impl<P: Platform> Call<'_, '_, P> {
 
     /// A `*_NOTIFY` command: an identifier, and whether to notify in bit 0.
     pub(crate) fn subscribe(&mut self, kind: Kind, event: u8) -> Result<(), Status> {
-        let (id, control) = (self.request.word()?, self.request.word()?);
-        let grant = self.grant(kind, id)?;
-        let enable = flag(control)?;
+        let (grant, _, enable) = self.subscription(kind)?;
         self.engine.grant_mut(grant)?.subscribed.set(event, enable);
         Ok(())
+    }
+
+    /// The parameters of a `*_NOTIFY` command: the grant, its resource, and whether to notify.
+    pub(crate) fn subscription(&mut self, kind: Kind) -> Result<(u16, u16, bool), Status> {
+        let (id, control) = (self.request.word()?, self.request.word()?);
+        let grant = self.grant(kind, id)?;
+        Ok((grant, self.engine.grant(grant)?.resource, flag(control)?))
     }
 }
 

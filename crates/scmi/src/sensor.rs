@@ -10,7 +10,7 @@ use crate::platform::{Axis, Platform, Sensor};
 use crate::protocol::Profile::{self, V2_0, V3_0, V3_1};
 use crate::protocol::{Call, Message, Protocol, bit, flag};
 use crate::trip;
-use crate::values::{Values, describe, part, word};
+use crate::values::{Round, Values, describe, part, word};
 use crate::wire::{Response, is_long};
 
 pub(crate) const PROTOCOL: Protocol = Protocol {
@@ -53,7 +53,7 @@ pub(crate) fn handle<P: Platform>(
 ) -> Result<(), Status> {
     match message {
         DESCRIPTION_GET => description_get(call, response),
-        TRIP_POINT_NOTIFY => call.subscribe(Kind::Sensor, TRIP_POINT_EVENT),
+        TRIP_POINT_NOTIFY => subscribe(call, TRIP_POINT_EVENT, |sensor| sensor.trip_points != 0),
         TRIP_POINT_CONFIG => trip::config(call),
         READING_GET => reading_get(call, response),
         AXIS_DESCRIPTION_GET => axis_description_get(call, response),
@@ -72,7 +72,7 @@ pub(crate) fn handle<P: Platform>(
             Ok(())
         }
         CONFIG_SET => config_set(call),
-        CONTINUOUS_UPDATE_NOTIFY => call.subscribe(Kind::Sensor, UPDATE),
+        CONTINUOUS_UPDATE_NOTIFY => subscribe(call, UPDATE, |sensor| sensor.updates),
         NAME_GET => {
             let (_, sensor) = call.resource(Kind::Sensor)?;
             response.word(0);
@@ -255,6 +255,20 @@ fn axis_name_get<P: Platform>(
     Ok(())
 }
 
+/// Not every sensor has something to notify of.
+fn subscribe<P: Platform>(
+    call: &mut Call<'_, '_, P>,
+    event: u8,
+    notifies: fn(&Sensor<'_>) -> bool,
+) -> Result<(), Status> {
+    let (grant, sensor, enable) = call.subscription(Kind::Sensor)?;
+    if !notifies(&call.engine.platform.sensor(call.agent, sensor)?) {
+        return Err(Status::NotSupported);
+    }
+    call.engine.grant_mut(grant)?.subscribed.set(event, enable);
+    Ok(())
+}
+
 fn reading_get<P: Platform>(
     call: &mut Call<'_, '_, P>,
     response: &mut Response<'_>,
@@ -304,7 +318,7 @@ pub(crate) fn readings<P: Platform>(
 /// |---|---|
 /// | 31:16 | seconds between updates |
 /// | 15:11 | their power of ten |
-/// | 10:9 | how to round |
+/// | 10:9 | how to round: 0 down, 1 up, else to the nearest |
 /// | 1 | timestamps |
 /// | 0 | on |
 const INTERVAL: u32 = 0xffff_f800;
@@ -324,12 +338,22 @@ fn config_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
         return Err(Status::NotSupported);
     }
     let before = call.engine.grant(index)?.config;
+    let round = match (config & ROUND) >> 9 {
+        0 => Round::Down,
+        1 => Round::Up,
+        _ => Round::Nearest,
+    };
     let now = interval(before, &sensor.intervals);
-    let interval = match config & INTERVAL {
-        0 => before & INTERVAL,
-        same if same == now => before & INTERVAL,
-        interval if supports(&sensor.intervals, interval >> 11) => interval,
-        _ => return Err(Status::InvalidParameters),
+    let wanted = match config & INTERVAL {
+        0 => now,
+        wanted => {
+            let interval = choose(sensor.intervals, wanted >> 11, round);
+            interval.ok_or(Status::InvalidParameters)? << 11
+        }
+    };
+    let interval = match wanted == now {
+        true => before & INTERVAL,
+        false => wanted,
     };
     if interval != before & INTERVAL && !call.engine.grant(index)?.rights.change {
         return Err(Status::Denied);
@@ -356,14 +380,30 @@ fn interval(config: u32, intervals: &Values<'_, u32>) -> u32 {
     }
 }
 
-/// Whether a sensor may measure that often. Intervals are not rounded: those that there are have been told.
-fn supports(intervals: &Values<'_, u32>, interval: u32) -> bool {
-    let wanted = nanoseconds(interval);
-    match *intervals {
-        Values::List(list) => list.iter().any(|&one| nanoseconds(one) == wanted),
+/// The interval to take for `wanted`, of those that there are: in a range all between its ends. Linux counts on being
+/// rounded, as it computes intervals from frequencies.
+fn choose(intervals: Values<'_, u32>, wanted: u32, round: Round) -> Option<u32> {
+    let time = |interval: &u32| nanoseconds(*interval);
+    let want = time(&wanted);
+    let range;
+    let all = match intervals {
+        Values::List(list) => list,
         Values::Range {
             lowest, highest, ..
-        } => (nanoseconds(lowest)..=nanoseconds(highest)).contains(&wanted),
+        } => {
+            let within = (time(&lowest)..=time(&highest)).contains(&want);
+            range = [lowest, if within { wanted } else { lowest }, highest];
+            &range
+        }
+    };
+    let all = || all.iter().copied();
+    let below = all().filter(|one| time(one) <= want).max_by_key(time);
+    let above = all().filter(|one| time(one) >= want).min_by_key(time);
+    match (round, below, above) {
+        (Round::Down, ..) => below,
+        (Round::Up, ..) => above,
+        (_, Some(b), Some(a)) if time(&a) - want >= want - time(&b) => below,
+        _ => above.or(below),
     }
 }
 

@@ -156,7 +156,7 @@ fn configuration_is_read_back_and_an_interval_of_0_leaves_it_as_it_is() {
         (&[0x5409, 0], &[0x5409, SUCCESS, 0x0002_0000]),
         // 0.2 s as 2 x 10^-1, which is 20 x 10^-2.
         (&[0x540a, 0, 0x0002_f801], &[0x540a, SUCCESS]),
-        (&[0x5409, 0], &[0x5409, SUCCESS, 0x0002_f801]),
+        (&[0x5409, 0], &[0x5409, SUCCESS, 0x0014_f001]),
         (&[0x5409, 5], &[0x5409, NOT_FOUND]),
         (&[0x5409], &[0x5409, PROTOCOL_ERROR]),
     ]);
@@ -177,19 +177,51 @@ fn configurations_that_cannot_be_change_nothing() {
     check(&[
         (&[0x540a, 0, 4], &[0x540a, INVALID_PARAMETERS]),
         (&[0x540a, 0, 0x100], &[0x540a, INVALID_PARAMETERS]),
-        // 3 s.
-        (&[0x540a, 0, 0x0003_0001], &[0x540a, INVALID_PARAMETERS]),
+        // 3 s rounded up and 0.1 s rounded down, where 0.2 s to 2 s are possible.
+        (&[0x540a, 0, 0x0003_0201], &[0x540a, INVALID_PARAMETERS]),
+        (&[0x540a, 0, 0x0001_f801], &[0x540a, INVALID_PARAMETERS]),
         // No timestamps, no intervals.
         (&[0x540a, 1, 2], &[0x540a, NOT_SUPPORTED]),
         (&[0x540a, 1, 0x0001_0001], &[0x540a, INVALID_PARAMETERS]),
-        // 11 s and 9 x 10^-4 s, where 1 ms to 10 s are possible.
-        (&[0x540a, 2, 0x000b_0001], &[0x540a, INVALID_PARAMETERS]),
+        // 11 s rounded up and 9 x 10^-4 s rounded down, where 1 ms to 10 s are possible.
+        (&[0x540a, 2, 0x000b_0201], &[0x540a, INVALID_PARAMETERS]),
         (&[0x540a, 2, 0x0009_e001], &[0x540a, INVALID_PARAMETERS]),
         (&[0x540a, 5, 1], &[0x540a, NOT_FOUND]),
         (&[0x540a, 0], &[0x540a, PROTOCOL_ERROR]),
         (&[0x5409, 0], &[0x5409, SUCCESS, 0x0001_0000]),
         (&[0x5409, 2], &[0x5409, SUCCESS, 0x0001_e800]),
     ]);
+}
+
+#[test]
+fn intervals_are_rounded_as_asked() {
+    let mut parts = Parts::new(5, &[Given::all(&[0, 1, 2])]);
+    let mut engine = parts.engine();
+    for (sensor, interval, [down, up, nearest]) in [
+        // 1.5 s and 1.6 s, where 0.2 s, 1 s and 2 s are possible.
+        (0, 0x000f_f800, [0x0001_0000, 0x0002_0000, 0x0001_0000]),
+        (0, 0x0010_f800, [0x0001_0000, 0x0002_0000, 0x0002_0000]),
+        (0, 0x0002_0000, [0x0002_0000, 0x0002_0000, 0x0002_0000]),
+        // Beyond: 3 s and 0.1 s.
+        (0, 0x0003_0000, [0x0002_0000, 0, 0x0002_0000]),
+        (0, 0x0001_f800, [0, 0x0014_f000, 0x0014_f000]),
+        // 1.5 s, 11 s and 9 x 10^-4 s, where 1 ms to 10 s are possible.
+        (2, 0x000f_f800, [0x000f_f800, 0x000f_f800, 0x000f_f800]),
+        (2, 0x000b_0000, [0x000a_0000, 0, 0x000a_0000]),
+        (2, 0x0009_e000, [0, 0x0001_e800, 0x0001_e800]),
+    ] {
+        for (round, expected) in [(0, down), (0x200, up), (0x400, nearest), (0x600, nearest)] {
+            let config = interval | round;
+            let status = ask(&mut engine, 0, &[0x540a, sensor, config])[1];
+            if expected == 0 {
+                assert_eq!(status, INVALID_PARAMETERS, "{config:#x}");
+            } else {
+                assert_eq!(status, SUCCESS, "{config:#x}");
+                let answer = ask(&mut engine, 0, &[0x5409, sensor]);
+                assert_eq!(answer, [0x5409, SUCCESS, expected], "{config:#x}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -255,6 +287,8 @@ fn a_subscriber_is_told_of_updates() {
     );
     check(&[
         (&[0x540b, 0, 2], &[0x540b, INVALID_PARAMETERS]),
+        // It does not measure by itself.
+        (&[0x540b, 1, 1], &[0x540b, NOT_SUPPORTED]),
         (&[0x540b, 5, 1], &[0x540b, NOT_FOUND]),
         (&[0x540b, 0], &[0x540b, PROTOCOL_ERROR]),
     ]);
@@ -297,6 +331,8 @@ fn trip_points_are_configured_as_the_specification_says() {
     check(&[
         (&[0x5404, 0, 1], &[0x5404, SUCCESS]),
         (&[0x5404, 0, 2], &[0x5404, INVALID_PARAMETERS]),
+        // It has no trip points.
+        (&[0x5404, 1, 1], &[0x5404, NOT_SUPPORTED]),
         (&[0x5404, 5, 1], &[0x5404, NOT_FOUND]),
         (&[0x5404, 0], &[0x5404, PROTOCOL_ERROR]),
         (&[0x5405, 0, 0x13, 5, 0], &[0x5405, SUCCESS]),
