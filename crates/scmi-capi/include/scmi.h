@@ -519,7 +519,7 @@ struct scmi_grant_state {
  * What agents have to agree on.
  */
 struct scmi_resource_state {
-  uint16_t bytes[5];
+  uint16_t bytes[9];
 };
 
 /**

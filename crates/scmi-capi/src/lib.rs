@@ -10,7 +10,7 @@
 //! allocate, and there is no way for it to panic.
 //!
 //! The engine takes 152 bytes, and the rest is what it is for: 52 for each agent, 24 for each resource that an agent was
-//! given, 10 for each resource of the platform, 16 for each trip point, and 12 for each operation that may go on.
+//! given, 18 for each resource of the platform, 16 for each trip point, and 12 for each operation that may go on.
 //!
 //! C's memory and C's functions make this the one crate whose code is not all safe. What it relies on is what
 //! [`scmi_init`] asks of its caller, and each block says which part of that.

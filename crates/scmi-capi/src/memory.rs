@@ -82,7 +82,7 @@ pub struct scmi_grant_state {
 /// What agents have to agree on.
 #[repr(C)]
 pub struct scmi_resource_state {
-    bytes: [u16; 5],
+    bytes: [u16; 9],
 }
 
 /// An agent's trip point.

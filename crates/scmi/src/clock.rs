@@ -4,6 +4,7 @@
 
 use crate::Status;
 use crate::engine::Engine;
+use crate::events::CHANGE_REQUESTED;
 use crate::memory::{Changed, Kind, Rights, Wanted};
 use crate::platform::Platform;
 use crate::protocol::Profile::{V2_0, V3_1, V3_2};
@@ -22,6 +23,7 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
         Message::new(CONFIG_SET, V2_0),
         Message::new(NAME_GET, V3_1),
         Message::notifies(RATE_NOTIFY, V3_1),
+        Message::notifies(RATE_CHANGE_REQUESTED_NOTIFY, V3_1),
         Message::new(CONFIG_GET, V3_2),
         Message::new(POSSIBLE_PARENTS_GET, V3_2),
         Message::new(PARENT_SET, V3_2),
@@ -37,6 +39,7 @@ const RATE_GET: u8 = 0x6;
 const CONFIG_SET: u8 = 0x7;
 const NAME_GET: u8 = 0x8;
 const RATE_NOTIFY: u8 = 0x9;
+const RATE_CHANGE_REQUESTED_NOTIFY: u8 = 0xa;
 const CONFIG_GET: u8 = 0xb;
 const POSSIBLE_PARENTS_GET: u8 = 0xc;
 const PARENT_SET: u8 = 0xd;
@@ -71,6 +74,7 @@ pub(crate) fn handle<P: Platform>(
             Ok(())
         }
         RATE_NOTIFY => call.subscribe(Kind::Clock, RATE_CHANGED),
+        RATE_CHANGE_REQUESTED_NOTIFY => call.subscribe(Kind::Clock, CHANGE_REQUESTED),
         CONFIG_GET => config_get(call, response),
         POSSIBLE_PARENTS_GET => possible_parents_get(call, response),
         PARENT_SET => parent_set(call),
@@ -111,6 +115,7 @@ fn attributes<P: Platform>(
         .is_some();
     response.word(
         bit(31, profile >= V3_1 && events)
+            | bit(30, profile >= V3_1 && events)
             | bit(29, profile >= V3_1 && is_long(clock.name))
             | bit(28, profile >= V3_2 && has_parents)
             | bit(1, profile >= V3_2 && grant.rights != Rights::ALL)
@@ -147,6 +152,9 @@ fn rate_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
     };
     let rates = call.engine.platform.clock(call.agent, clock)?.rates;
     let rate = rates.round(rate, round).ok_or(Status::InvalidParameters)?;
+    if call.engine.grant(index)?.rights.change {
+        call.engine.requested(Kind::Clock, clock, call.agent, rate);
+    }
     call.change(Kind::Clock, index, wanted, |platform, ticket| {
         platform.set_rate(clock, rate, ticket)
     })
@@ -230,6 +238,22 @@ fn parent_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
     call.engine.platform.set_parent(clock, parent)?;
     call.engine.resource_mut(Kind::Clock, clock)?.changed = Changed::By(call.agent);
     rate_changed(call.engine, clock, call.agent);
+    Ok(())
+}
+
+/// What is left to say of CLOCK_RATE_CHANGED or CLOCK_RATE_CHANGE_REQUESTED.
+pub(crate) fn event<P: Platform>(
+    engine: &Engine<'_, P>,
+    index: u16,
+    event: u8,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    if event == RATE_CHANGED {
+        return rate_now(engine, index, response);
+    }
+    let clock = engine.grant(index)?.resource;
+    let clock = engine.resource(Kind::Clock, clock)?;
+    response.double(u64::from_le_bytes(clock.requested));
     Ok(())
 }
 

@@ -11,15 +11,30 @@ use crate::protocol::Protocol;
 use crate::wire::{Header, Response, Type};
 use crate::{Status, clock, power, reset, sensor, voltage};
 
+/// POWER_STATE_CHANGE_REQUESTED and CLOCK_RATE_CHANGE_REQUESTED. Sensors, which have another event of that number,
+/// change unasked.
+pub(crate) const CHANGE_REQUESTED: u8 = 1;
+
 impl<P: Platform> Engine<'_, P> {
+    /// Tells all other agents who want to know that `agent` asked for a change that it may ask for, before it is known
+    /// whether they stand in the way.
+    pub(crate) fn requested(&mut self, kind: Kind, resource: u16, agent: u16, value: u64) {
+        if let Ok(resource) = self.resource_mut(kind, resource) {
+            resource.requested = value.to_le_bytes();
+        }
+        self.notify(kind, resource, CHANGE_REQUESTED, Some(agent));
+    }
+
     /// Has all subscribers of an event of a resource notified. They learn whether they caused it themselves.
     pub(crate) fn notify(&mut self, kind: Kind, resource: u16, event: u8, cause: Option<u16>) {
         let mut next = self.resource(kind, resource).map_or(NONE, |it| it.first);
         while let Ok(grant) = self.grant_mut(next) {
             let index = next;
             next = grant.next;
-            if grant.subscribed.has(event) {
-                grant.own = cause == Some(grant.agent);
+            let own = cause == Some(grant.agent);
+            // Who asks for a change knows that.
+            if grant.subscribed.has(event) && !(own && event == CHANGE_REQUESTED) {
+                grant.own.set(event, own);
                 self.due(index, event);
             }
         }
@@ -109,14 +124,14 @@ impl<P: Platform> Engine<'_, P> {
             return None; // Not any longer.
         }
         // Others do not exist for an agent: what they cause, the platform does.
-        let cause = if grant.own { SELF } else { 0 };
+        let cause = if grant.own.has(event) { SELF } else { 0 };
         let header = Header::notification(Protocol::of(kind).id, event);
         Response::new(buffer).notify(header, |response| {
             response.word(cause);
             response.word(self.id(kind, index)?);
             match kind {
-                Kind::Power => power::state_changed(self, index, response),
-                Kind::Clock => clock::rate_now(self, index, response),
+                Kind::Power => power::event(self, index, event, response),
+                Kind::Clock => clock::event(self, index, event, response),
                 Kind::Sensor => sensor::event(self, index, event, response),
                 Kind::Reset => reset::reset_issued(response),
                 Kind::Voltage => Err(Status::NotSupported),

@@ -169,8 +169,8 @@ pub struct Grant {
     pub(crate) on: bool,
     pub(crate) subscribed: Bits,
     pub(crate) due: Bits,
-    /// Whether the agent itself caused what is due.
-    pub(crate) own: bool,
+    /// Which of what is due the agent itself caused.
+    pub(crate) own: Bits,
     /// The first of its trip points.
     pub(crate) trip: u16,
     /// SENSOR_CONFIG.
@@ -192,7 +192,7 @@ impl Grant {
             on: false,
             subscribed: Bits::default(),
             due: Bits::default(),
-            own: false,
+            own: Bits::default(),
             trip: 0,
             config: 0,
         }
@@ -233,6 +233,8 @@ pub struct Resource {
     pub(crate) on: bool,
     /// Whether its rate, level or parent is one that an agent chose, and who.
     pub(crate) changed: Changed,
+    /// The rate that an agent asked for last, or the power state; as bytes, which need no place of their own.
+    pub(crate) requested: [u8; 8],
 }
 
 impl Default for Resource {
@@ -242,6 +244,7 @@ impl Default for Resource {
             votes: 0,
             on: false,
             changed: Changed::No,
+            requested: [0; 8],
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Power domain management protocol (SCMI 3.2).
 
 use crate::engine::Engine;
+use crate::events::CHANGE_REQUESTED;
 use crate::memory::Kind;
 use crate::platform::Platform;
 use crate::protocol::Profile::{V2_0, V3_1};
@@ -18,6 +19,7 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
         Message::new(STATE_SET, V2_0),
         Message::new(STATE_GET, V2_0),
         Message::notifies(STATE_NOTIFY, V2_0),
+        Message::notifies(STATE_CHANGE_REQUESTED_NOTIFY, V2_0),
         Message::new(DOMAIN_NAME_GET, V3_1),
     ],
 };
@@ -26,6 +28,7 @@ const DOMAIN_ATTRIBUTES: u8 = 0x3;
 const STATE_SET: u8 = 0x4;
 const STATE_GET: u8 = 0x5;
 const STATE_NOTIFY: u8 = 0x6;
+const STATE_CHANGE_REQUESTED_NOTIFY: u8 = 0x7;
 const DOMAIN_NAME_GET: u8 = 0x8;
 
 /// POWER_STATE_CHANGED.
@@ -49,6 +52,7 @@ pub(crate) fn handle<P: Platform>(
             response.word(state(call.engine.grant(grant)?.on));
         }
         STATE_NOTIFY => call.subscribe(Kind::Power, STATE_CHANGED)?,
+        STATE_CHANGE_REQUESTED_NOTIFY => call.subscribe(Kind::Power, CHANGE_REQUESTED)?,
         DOMAIN_NAME_GET => {
             let (_, domain) = call.resource(Kind::Power)?;
             response.word(0);
@@ -72,14 +76,15 @@ fn domain_attributes<P: Platform>(
     let events = call.engine.agent(call.agent)?.events;
     let name = call.engine.platform.power_domain(call.agent, domain)?;
     let synchronous = bit(29, true);
-    response.word(bit(31, events) | synchronous | bit(27, long_names && is_long(name)));
+    let notifications = bit(31, events) | bit(28, events);
+    response.word(notifications | synchronous | bit(27, long_names && is_long(name)));
     response.short_name(name);
     Ok(())
 }
 
 fn state_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
     let flags = call.request.word()?;
-    let (grant, _) = call.resource(Kind::Power)?;
+    let (grant, domain) = call.resource(Kind::Power)?;
     let state = call.request.word()?;
     match flags {
         0 => {}
@@ -91,17 +96,26 @@ fn state_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
         OFF => false,
         _ => return Err(Status::InvalidParameters),
     };
+    if call.engine.grant(grant)?.rights.switch {
+        call.engine
+            .requested(Kind::Power, domain, call.agent, state.into());
+    }
     call.vote(Kind::Power, grant, on)
 }
 
-/// What is left to say of POWER_STATE_CHANGED.
-pub(crate) fn state_changed<P: Platform>(
+/// What is left to say of POWER_STATE_CHANGED or POWER_STATE_CHANGE_REQUESTED.
+pub(crate) fn event<P: Platform>(
     engine: &Engine<'_, P>,
     index: u16,
+    event: u8,
     response: &mut Response<'_>,
 ) -> Result<(), Status> {
-    let domain = engine.grant(index)?.resource;
-    response.word(state(engine.resource(Kind::Power, domain)?.votes != 0));
+    let domain = engine.resource(Kind::Power, engine.grant(index)?.resource)?;
+    let on = match event {
+        CHANGE_REQUESTED => u64::from_le_bytes(domain.requested) == u64::from(ON),
+        _ => domain.votes != 0,
+    };
+    response.word(state(on));
     Ok(())
 }
 

@@ -207,7 +207,9 @@ fn without_events_none_are_offered_or_accepted() {
     engine.set_events(0, false);
     for (protocol, message) in [
         (0x4400, 0x6),
+        (0x4400, 0x7),
         (0x5000, 0x9),
+        (0x5000, 0xa),
         (0x5400, 0x4),
         (0x5400, 0x5),
         (0x5400, 0xb),

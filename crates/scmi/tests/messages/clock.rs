@@ -15,17 +15,17 @@ fn attributes_tell_of_clocks() {
         (&[0x5001], &[0x5001, SUCCESS, 0x0003_0005]),
         (
             &[0x5003, 0],
-            &[0x5003, SUCCESS, 0x8000_0000, n0, 0, 0, 0, 1000],
+            &[0x5003, SUCCESS, 0xc000_0000, n0, 0, 0, 0, 1000],
         ),
         // A long name, and parents.
         (
             &[0x5003, 1],
-            &[0x5003, SUCCESS, 0xb000_0000, l0, l1, l2, l3, 1000],
+            &[0x5003, SUCCESS, 0xf000_0000, l0, l1, l2, l3, 1000],
         ),
         (&[0x5007, 0, 1, 0], &[0x5007, SUCCESS]),
         (
             &[0x5003, 0],
-            &[0x5003, SUCCESS, 0x8000_0001, n0, 0, 0, 0, 1000],
+            &[0x5003, SUCCESS, 0xc000_0001, n0, 0, 0, 0, 1000],
         ),
         (&[0x5003, 5], &[0x5003, NOT_FOUND]),
         (&[0x5003, u32::MAX], &[0x5003, NOT_FOUND]),
@@ -218,7 +218,7 @@ fn permissions_are_told_and_enforced() {
     let mut parts = Parts::new(5, &[given]);
     let mut engine = parts.engine();
     let attributes = ask(&mut engine, 0, &[0x5003, 0]);
-    assert_eq!(attributes[2], 0xb000_0002);
+    assert_eq!(attributes[2], 0xf000_0002);
     assert_eq!(ask(&mut engine, 0, &[0x500f, 0]), [0x500f, SUCCESS, 0]);
     assert_eq!(ask(&mut engine, 0, &[0x5007, 0, 1, 0]), [0x5007, DENIED]);
     assert_eq!(
@@ -250,6 +250,65 @@ fn a_subscriber_is_told_of_rates_that_follow_another() {
         (&[0x5009, 5, 1], &[0x5009, NOT_FOUND]),
         (&[0x5009, 0], &[0x5009, PROTOCOL_ERROR]),
     ]);
+}
+
+#[test]
+fn other_agents_are_told_of_the_rate_that_one_asks_for() {
+    let mut parts = Parts::new(5, &[Given::all(&[2, 4]), Given::all(&[4])]);
+    let mut engine = parts.engine();
+    for agent in [0, 1] {
+        let id = u32::from(agent == 0);
+        assert_eq!(ask(&mut engine, agent, &[0x500a, id, 1]), [0x500a, SUCCESS]);
+    }
+    // It stands in the way. What is told is the rate that it would have been.
+    ask(&mut engine, 0, &[0x5007, 1, 1, 0]);
+    let request = [0x5005, 0, 0, 399, 0];
+    assert_eq!(ask(&mut engine, 1, &request), [0x5005, DENIED]);
+    assert_eq!(event(&mut engine, 0).unwrap(), [0x5301, 0, 1, 200, 0]);
+    // Also if it does not.
+    ask(&mut engine, 0, &[0x5007, 1, 0, 0]);
+    assert_eq!(ask(&mut engine, 1, &request), [0x5005, SUCCESS]);
+    assert_eq!(event(&mut engine, 0).unwrap(), [0x5301, 0, 1, 200, 0]);
+    // Not of what cannot be asked for.
+    ask(&mut engine, 1, &[0x5005, 0, 0, 99, 0]);
+    assert_eq!(event(&mut engine, 0), None);
+    assert_eq!(ask(&mut engine, 0, &[0x500a, 1, 0]), [0x500a, SUCCESS]);
+    ask(&mut engine, 1, &request);
+    assert_eq!((event(&mut engine, 0), event(&mut engine, 1)), (None, None));
+    check(&[
+        (&[0x500a, 0, 2], &[0x500a, INVALID_PARAMETERS]),
+        (&[0x500a, 5, 1], &[0x500a, NOT_FOUND]),
+        (&[0x500a, 0], &[0x500a, PROTOCOL_ERROR]),
+    ]);
+}
+
+#[test]
+fn who_may_not_change_a_rate_tells_nobody_that_it_would() {
+    let mut given = Given::all(&[4]);
+    given.grants.clock[0].1 = Rights::default();
+    let mut parts = Parts::new(5, &[Given::all(&[4]), given]);
+    let mut engine = parts.engine();
+    ask(&mut engine, 0, &[0x500a, 0, 1]);
+    assert_eq!(
+        ask(&mut engine, 1, &[0x5005, 0, 0, 200, 0]),
+        [0x5005, DENIED]
+    );
+    assert_eq!(event(&mut engine, 0), None);
+}
+
+#[test]
+fn each_event_has_a_cause_of_its_own() {
+    let mut parts = Parts::new(5, &[Given::all(&[4]), Given::all(&[4])]);
+    let mut engine = parts.engine();
+    ask(&mut engine, 0, &[0x5009, 0, 1]);
+    ask(&mut engine, 0, &[0x500a, 0, 1]);
+    ask(&mut engine, 0, &[0x5007, 0, 1, 0]);
+    ask(&mut engine, 1, &[0x5005, 0, 0, 400, 0]);
+    ask(&mut engine, 0, &[0x5005, 0, 0, 200, 0]);
+    assert_eq!(event(&mut engine, 0).unwrap(), [0x5300, 1, 0, 200, 0]);
+    // The last that was asked for.
+    assert_eq!(event(&mut engine, 0).unwrap(), [0x5301, 0, 0, 200, 0]);
+    assert_eq!(event(&mut engine, 0), None);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
+use scmi::Rights;
+
 use crate::check;
 use crate::common::*;
 
@@ -13,12 +15,12 @@ fn attributes_tell_of_domains_and_no_statistics() {
     check(&[
         (&[0x4400], &[0x4400, SUCCESS, 0x30001]),
         (&[0x4401], &[0x4401, SUCCESS, 5, 0, 0, 0]),
-        // Notifications, synchronous.
-        (&[0x4403, 0], &[0x4403, SUCCESS, 0xa000_0000, n0, 0, 0, 0]),
+        // Notifications of both kinds, synchronous.
+        (&[0x4403, 0], &[0x4403, SUCCESS, 0xb000_0000, n0, 0, 0, 0]),
         // And a long name.
         (
             &[0x4403, 1],
-            &[0x4403, SUCCESS, 0xa800_0000, l0, l1, l2, l3],
+            &[0x4403, SUCCESS, 0xb800_0000, l0, l1, l2, l3],
         ),
         (&[0x4403, 5], &[0x4403, NOT_FOUND]),
         (&[0x4403, 0x1_0000], &[0x4403, NOT_FOUND]),
@@ -89,12 +91,33 @@ fn a_subscriber_is_told_of_changes_and_whether_they_are_its_own() {
 }
 
 #[test]
+fn other_agents_are_told_of_the_state_that_one_asks_for() {
+    let mut may_not = Given::all(&[0]);
+    may_not.grants.power[0].1 = Rights::default();
+    let mut parts = Parts::new(2, &[Given::all(&[1, 0]), Given::all(&[0]), may_not]);
+    let mut engine = parts.engine();
+    assert_eq!(ask(&mut engine, 0, &[0x4407, 1, 1]), [0x4407, SUCCESS]);
+    ask(&mut engine, 0, &[0x4404, 0, 1, ON]);
+    ask(&mut engine, 2, &[0x4404, 0, 0, ON]);
+    assert_eq!(event(&mut engine, 0), None);
+    for state in [ON, OFF, OFF] {
+        ask(&mut engine, 1, &[0x4404, 0, 0, state]);
+        assert_eq!(event(&mut engine, 0).unwrap(), [0x4701, 0, 1, state]);
+    }
+    ask(&mut engine, 1, &[0x4404, 0, 0, 1]);
+    assert_eq!((event(&mut engine, 0), event(&mut engine, 1)), (None, None));
+}
+
+#[test]
 fn notifications_are_asked_for_with_one_bit() {
     check(&[
         (&[0x4406, 0, 2], &[0x4406, INVALID_PARAMETERS]),
         (&[0x4406, 0, 0x8000_0001], &[0x4406, INVALID_PARAMETERS]),
         (&[0x4406, 5, 1], &[0x4406, NOT_FOUND]),
         (&[0x4406, 0], &[0x4406, PROTOCOL_ERROR]),
-        (&[0x4407, 0, 1], &[0x4407, NOT_SUPPORTED]),
+        (&[0x4407, 0, 1], &[0x4407, SUCCESS]),
+        (&[0x4407, 0, 2], &[0x4407, INVALID_PARAMETERS]),
+        (&[0x4407, 5, 1], &[0x4407, NOT_FOUND]),
+        (&[0x4407, 0], &[0x4407, PROTOCOL_ERROR]),
     ]);
 }

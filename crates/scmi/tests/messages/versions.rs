@@ -39,9 +39,11 @@ fn each_profile_is_a_version_of_each_protocol() {
 fn messages_exist_since_their_version() {
     let since = [
         (0x4000, 0x10, V3_2),
+        (0x4400, 0x7, V2_0),
         (0x4400, 0x8, V3_1),
         (0x5000, 0x8, V3_1),
         (0x5000, 0x9, V3_1),
+        (0x5000, 0xa, V3_1),
         (0x5000, 0xb, V3_2),
         (0x5000, 0xc, V3_2),
         (0x5000, 0xd, V3_2),
@@ -84,7 +86,7 @@ fn clocks_are_told_as_each_version_does() {
     check(
         V3_1,
         &request,
-        &[0x5003, SUCCESS, 0xa000_0000, l0, l1, l2, l3, 1000],
+        &[0x5003, SUCCESS, 0xe000_0000, l0, l1, l2, l3, 1000],
     );
     check(V3_1, &[0x5007, 1, 1], &[0x5007, SUCCESS]);
     check(V3_2, &[0x5007, 1, 1], &[0x5007, PROTOCOL_ERROR]);
@@ -137,7 +139,7 @@ fn domains_are_told_as_each_version_does() {
         check(
             profile,
             &[0x4403, 1],
-            &[0x4403, SUCCESS, 0xa000_0000, l0, l1, l2, l3],
+            &[0x4403, SUCCESS, 0xb000_0000, l0, l1, l2, l3],
         );
         check(
             profile,
