@@ -106,21 +106,29 @@ pub struct scmi_voltage_domain {
 }
 
 impl scmi_clock {
-    pub(crate) fn describe(&self) -> Clock<'_> {
-        Clock {
-            name: text(self.name),
-            rates: values(self.rates, self.rate_count, self.rate_range),
-            parents: array(self.parents, self.parent_count),
-            dependents: array(self.dependents, self.dependent_count),
-            enable_latency: self.enable_latency,
+    /// # Safety
+    /// Its pointers are as [`scmi_init`](crate::scmi_init) asks.
+    pub(crate) unsafe fn describe(&self) -> Clock<'_> {
+        // SAFETY: what the caller promises.
+        unsafe {
+            Clock {
+                name: text(self.name),
+                rates: values(self.rates, self.rate_count, self.rate_range),
+                parents: array(self.parents, self.parent_count),
+                dependents: array(self.dependents, self.dependent_count),
+                enable_latency: self.enable_latency,
+            }
         }
     }
 }
 
 impl scmi_axis {
-    pub(crate) fn describe(&self) -> Axis<'_> {
+    /// # Safety
+    /// Its pointers are as [`scmi_init`](crate::scmi_init) asks.
+    pub(crate) unsafe fn describe(&self) -> Axis<'_> {
         Axis {
-            name: text(self.name),
+            // SAFETY: what the caller promises.
+            name: unsafe { text(self.name) },
             unit: self.unit,
             exponent: self.exponent,
             range: self.has_range.then_some(SensorRange {
@@ -134,38 +142,54 @@ impl scmi_axis {
 }
 
 impl scmi_sensor {
-    pub(crate) fn describe(&self) -> Sensor<'_> {
-        Sensor {
-            scale: self.scale.describe(),
-            axes: self.axis_count,
-            trip_points: self.trip_points,
-            updates: self.updates,
-            timestamp: self.has_timestamp.then_some(self.timestamp_exponent),
-            intervals: values(self.intervals, self.interval_count, self.interval_range),
+    /// # Safety
+    /// Its pointers are as [`scmi_init`](crate::scmi_init) asks.
+    pub(crate) unsafe fn describe(&self) -> Sensor<'_> {
+        // SAFETY: what the caller promises.
+        unsafe {
+            Sensor {
+                scale: self.scale.describe(),
+                axes: self.axis_count,
+                trip_points: self.trip_points,
+                updates: self.updates,
+                timestamp: self.has_timestamp.then_some(self.timestamp_exponent),
+                intervals: values(self.intervals, self.interval_count, self.interval_range),
+            }
         }
     }
 }
 
 impl scmi_reset_domain {
-    pub(crate) fn describe(&self) -> ResetDomain<'_> {
+    /// # Safety
+    /// Its pointers are as [`scmi_init`](crate::scmi_init) asks.
+    pub(crate) unsafe fn describe(&self) -> ResetDomain<'_> {
         ResetDomain {
-            name: text(self.name),
+            // SAFETY: what the caller promises.
+            name: unsafe { text(self.name) },
             latency: (self.latency != 0).then_some(self.latency),
         }
     }
 }
 
 impl scmi_voltage_domain {
-    pub(crate) fn describe(&self) -> VoltageDomain<'_> {
-        VoltageDomain {
-            name: text(self.name),
-            levels: values(self.levels, self.level_count, self.level_range),
+    /// # Safety
+    /// Its pointers are as [`scmi_init`](crate::scmi_init) asks.
+    pub(crate) unsafe fn describe(&self) -> VoltageDomain<'_> {
+        // SAFETY: what the caller promises.
+        unsafe {
+            VoltageDomain {
+                name: text(self.name),
+                levels: values(self.levels, self.level_count, self.level_range),
+            }
         }
     }
 }
 
-fn values<'a, T: Copy>(first: *const T, count: u16, range: bool) -> Values<'a, T> {
-    match *array(first, count) {
+/// # Safety
+/// As of [`array`].
+unsafe fn values<'a, T: Copy>(first: *const T, count: u16, range: bool) -> Values<'a, T> {
+    // SAFETY: what the caller promises.
+    match *unsafe { array(first, count) } {
         [lowest, highest, step] if range => Values::Range {
             lowest,
             highest,
@@ -175,23 +199,30 @@ fn values<'a, T: Copy>(first: *const T, count: u16, range: bool) -> Values<'a, T
     }
 }
 
-/// What C has at `first`.
-pub(crate) fn array<'a, T>(first: *const T, count: impl Into<usize>) -> &'a [T] {
+/// What C has at `first`: nothing if that is null.
+///
+/// # Safety
+/// There are as many as `count` says, which stay as they are for `'a`.
+pub(crate) unsafe fn array<'a, T>(first: *const T, count: impl Into<usize>) -> &'a [T] {
     if first.is_null() {
         return &[];
     }
-    // SAFETY: `scmi_init` asks that tables have what they count, and stay as they are while the engine is in use.
+    // SAFETY: what the caller promises.
     unsafe { core::slice::from_raw_parts(first, count.into()) }
 }
 
-/// A string of C, as far as names go.
-pub(crate) fn text<'a>(first: *const c_char) -> &'a [u8] {
+/// A string of C, as far as names go: none if it is null.
+///
+/// # Safety
+/// It ends with a NUL, and stays as it is for `'a`.
+pub(crate) unsafe fn text<'a>(first: *const c_char) -> &'a [u8] {
     const LONGEST: usize = 63;
     if first.is_null() {
         return &[];
     }
-    // SAFETY: `scmi_init` asks that strings end with a NUL, and no byte beyond that is read.
+    // SAFETY: what the caller promises; no byte beyond the NUL is read.
     let is_end = |length: &usize| unsafe { *first.add(*length) == 0 };
     let length = (0..LONGEST).find(is_end).unwrap_or(LONGEST);
-    array(first.cast(), length)
+    // SAFETY: all of these were read.
+    unsafe { array(first.cast(), length) }
 }

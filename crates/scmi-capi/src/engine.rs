@@ -6,7 +6,7 @@ use scmi::{Answer, Engine, Status};
 
 use crate::description::array;
 use crate::memory::{scmi_agent, scmi_memory};
-use crate::platform::scmi_platform;
+use crate::platform::{Hardware, scmi_platform};
 
 /// An SCMI platform that serves agents. Only one function works on it at a time; they are called from wherever.
 #[repr(C)]
@@ -14,7 +14,7 @@ pub struct scmi_engine {
     bytes: [u64; 19],
 }
 
-type Server = Engine<'static, &'static scmi_platform>;
+type Server = Engine<'static, Hardware>;
 
 const _: () = assert!(size_of::<Server>() <= size_of::<scmi_engine>());
 const _: () = assert!(align_of::<Server>() <= align_of::<scmi_engine>());
@@ -59,9 +59,12 @@ pub unsafe extern "C" fn scmi_init(
     memory: *const scmi_memory,
 ) -> i32 {
     // SAFETY: what the caller promises.
-    let (platform, memory) = unsafe { (&*platform, &*memory) };
-    let memory = memory.lend(platform, array(agents, agent_count));
-    let Ok(server) = Server::new(platform, memory) else {
+    let (hardware, memory) = unsafe {
+        let agents = array(agents, agent_count);
+        let memory = (*memory).lend(&*platform, agents);
+        (Hardware::new(&*platform), memory)
+    };
+    let Ok(server) = Server::new(hardware, memory) else {
         return SCMI_INVALID_PARAMETERS;
     };
     // SAFETY: what the caller promises; there is room, as is asserted above.
@@ -75,7 +78,8 @@ pub unsafe extern "C" fn scmi_init(
 /// As `scmi_init` says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn scmi_set_events(engine: *mut scmi_engine, agent: u16, reach: bool) {
-    server(engine).set_events(agent, reach);
+    // SAFETY: what the caller promises.
+    unsafe { server(engine) }.set_events(agent, reach);
 }
 
 /// Does what an agent asks in a request, and puts the response into the room for it. Returns its length, 0 if there is
@@ -95,8 +99,12 @@ pub unsafe extern "C" fn scmi_handle(
     room: usize,
     ticket: *mut u32,
 ) -> i32 {
-    let request = array(request, request_length);
-    match server(engine).handle(agent, request, bytes(response, room)) {
+    // SAFETY: what the caller promises.
+    let (server, request, response) = unsafe {
+        let request = array(request, request_length);
+        (server(engine), request, bytes(response, room))
+    };
+    match server.handle(agent, request, response) {
         Answer::Now(length) => i32::try_from(length).unwrap_or(0),
         Answer::Later(later) => {
             // SAFETY: what the caller promises.
@@ -118,8 +126,9 @@ pub unsafe extern "C" fn scmi_answer(
     response: *mut u8,
     room: usize,
 ) -> usize {
-    let response = bytes(response, room);
-    server(engine).answer(ticket.into(), response).unwrap_or(0)
+    // SAFETY: what the caller promises.
+    let (server, response) = unsafe { (server(engine), bytes(response, room)) };
+    server.answer(ticket.into(), response).unwrap_or(0)
 }
 
 /// Puts the next delayed response or notification for an agent into the room for it. Returns its length, or 0 if there
@@ -134,8 +143,9 @@ pub unsafe extern "C" fn scmi_next_event(
     message: *mut u8,
     room: usize,
 ) -> usize {
-    let message = bytes(message, room);
-    server(engine).next_event(agent, message).unwrap_or(0)
+    // SAFETY: what the caller promises.
+    let (server, message) = unsafe { (server(engine), bytes(message, room)) };
+    server.next_event(agent, message).unwrap_or(0)
 }
 
 /// The operation is complete that was begun with a ticket, with this status.
@@ -144,7 +154,8 @@ pub unsafe extern "C" fn scmi_next_event(
 /// As `scmi_init` says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn scmi_complete(engine: *mut scmi_engine, ticket: u32, status: i32) {
-    server(engine).complete(ticket.into(), Status::check(status));
+    // SAFETY: what the caller promises.
+    unsafe { server(engine) }.complete(ticket.into(), Status::check(status));
 }
 
 /// A sensor has measured, unasked.
@@ -153,7 +164,8 @@ pub unsafe extern "C" fn scmi_complete(engine: *mut scmi_engine, ticket: u32, st
 /// As `scmi_init` says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn scmi_sensor_updated(engine: *mut scmi_engine, sensor: u16) {
-    server(engine).sensor_updated(sensor);
+    // SAFETY: what the caller promises.
+    unsafe { server(engine) }.sensor_updated(sensor);
 }
 
 /// Undoes all that an agent set up: it was reset, it crashed, it went away. Returns the first thing that failed; the
@@ -163,22 +175,28 @@ pub unsafe extern "C" fn scmi_sensor_updated(engine: *mut scmi_engine, sensor: u
 /// As `scmi_init` says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn scmi_reset_agent(engine: *mut scmi_engine, agent: u16) -> i32 {
-    match server(engine).reset_agent(agent) {
+    // SAFETY: what the caller promises.
+    match unsafe { server(engine) }.reset_agent(agent) {
         Ok(()) => SCMI_SUCCESS,
         Err(status) => status.code(),
     }
 }
 
-fn server<'a>(engine: *mut scmi_engine) -> &'a mut Server {
-    // SAFETY: `scmi_init` asks that the engine is one that it made, and works for one function at a time.
+/// # Safety
+/// [`scmi_init`] made the engine, and nobody else works on it for `'a`.
+unsafe fn server<'a>(engine: *mut scmi_engine) -> &'a mut Server {
+    // SAFETY: what the caller promises.
     unsafe { &mut *engine.cast() }
 }
 
-/// Memory that C lends for a message.
-fn bytes<'a>(first: *mut u8, length: usize) -> &'a mut [u8] {
+/// Memory that C lends for a message: none if it is null.
+///
+/// # Safety
+/// It is as long as `length` says, has values, and is lent to nobody else for `'a`.
+unsafe fn bytes<'a>(first: *mut u8, length: usize) -> &'a mut [u8] {
     if first.is_null() {
         return &mut [];
     }
-    // SAFETY: `scmi_init` asks that memory is as long as it says, and lent to nobody else.
+    // SAFETY: what the caller promises.
     unsafe { core::slice::from_raw_parts_mut(first, length) }
 }

@@ -3,13 +3,14 @@
 //! Who there is, and the memory for what the engine knows of it.
 
 use core::ffi::c_char;
+use core::slice::Iter;
 
 use scmi::{
     Agent, Grant, Kind, Memory, Pending, PerKind, Profile, Resource, Rights, Sensors as _, Trip,
 };
 
 use crate::description::{array, text};
-use crate::platform::scmi_platform;
+use crate::platform::{Hardware, scmi_platform};
 
 /// An agent speaks SCMI 2.0.
 pub const SCMI_2_0: u8 = 0;
@@ -121,17 +122,23 @@ pub struct scmi_memory {
 }
 
 impl scmi_agent {
-    fn grants(&self, kind: Kind) -> &[scmi_grant] {
-        match kind {
-            Kind::Power => array(self.power_domains, self.power_domain_count),
-            Kind::Clock => array(self.clocks, self.clock_count),
-            Kind::Sensor => array(self.sensors, self.sensor_count),
-            Kind::Reset => array(self.reset_domains, self.reset_domain_count),
-            Kind::Voltage => array(self.voltage_domains, self.voltage_domain_count),
-        }
+    /// # Safety
+    /// Its pointers are as [`scmi_init`](crate::scmi_init) asks.
+    unsafe fn grants(&self, kind: Kind) -> &[scmi_grant] {
+        let (first, count) = match kind {
+            Kind::Power => (self.power_domains, self.power_domain_count),
+            Kind::Clock => (self.clocks, self.clock_count),
+            Kind::Sensor => (self.sensors, self.sensor_count),
+            Kind::Reset => (self.reset_domains, self.reset_domain_count),
+            Kind::Voltage => (self.voltage_domains, self.voltage_domain_count),
+        };
+        // SAFETY: what the caller promises.
+        unsafe { array(first, count) }
     }
 
-    fn state(&self) -> Agent {
+    /// # Safety
+    /// Its name is as [`scmi_init`](crate::scmi_init) asks.
+    unsafe fn state(&self) -> Agent {
         let profile = match self.profile {
             SCMI_2_0 => Profile::V2_0,
             SCMI_3_0 => Profile::V3_0,
@@ -145,7 +152,8 @@ impl scmi_agent {
             reset: self.reset_domain_count,
             voltage: self.voltage_domain_count,
         };
-        Agent::new(text(self.name), profile, count)
+        // SAFETY: what the caller promises.
+        Agent::new(unsafe { text(self.name) }, profile, count)
     }
 }
 
@@ -162,20 +170,43 @@ impl scmi_grant {
 
 impl scmi_memory {
     /// The memory, with what an engine begins with as far as there is room. The engine finds out whether that is all.
-    pub(crate) fn lend(&self, platform: &scmi_platform, agents: &[scmi_agent]) -> Memory<'static> {
-        let of_kind = |kind| agents.iter().map(move |agent| agent.grants(kind));
-        let sensors = of_kind(Kind::Sensor).flatten();
+    ///
+    /// # Safety
+    /// The pointers of all three are as [`scmi_init`](crate::scmi_init) asks, and this is the only engine's.
+    pub(crate) unsafe fn lend(
+        &self,
+        platform: &'static scmi_platform,
+        agents: &[scmi_agent],
+    ) -> Memory<'static> {
+        // SAFETY: what the caller promises.
+        let hardware = unsafe { Hardware::new(platform) };
+        // SAFETY: what the caller promises.
+        let of_kind: fn(&scmi_agent, Kind) -> Iter<'_, scmi_grant> =
+            |agent, kind| unsafe { agent.grants(kind) }.iter();
+        // SAFETY: what the caller promises.
+        let agent_states = agents.iter().map(|agent| unsafe { agent.state() });
         let trips = |grant: &scmi_grant| {
-            let sensor = platform.sensor(0, grant.resource);
+            let sensor = hardware.sensor(0, grant.resource);
             sensor.map_or(0, |sensor| sensor.trip_points.into())
         };
+        let sensors = agents.iter().flat_map(|agent| of_kind(agent, Kind::Sensor));
         let trips: usize = sensors.map(trips).sum();
         let grants = agents.iter().flat_map(|agent| {
-            let grants = |kind| agent.grants(kind);
+            let grants = move |kind| of_kind(agent, kind);
             Kind::ALL.into_iter().flat_map(grants)
         });
-        let mut resources = Place::new(self.resources, self.resource_count);
+        // SAFETY: what the caller promises; for agents, no more are put there than there are.
+        let (mut resources, mut states, mut granted, mut tripped, mut operations) = unsafe {
+            (
+                Place::new(self.resources, self.resource_count),
+                Place::new(self.agents, u16::MAX),
+                Place::new(self.grants, self.grant_count),
+                Place::new(self.trips, self.trip_count),
+                Place::new(self.pending, self.pending_count),
+            )
+        };
         let mut of = |count| resources.fill((0..count).map(|_: u16| Resource::default()));
+        let pending = (0..self.pending_count).map(|_| Pending::default());
         Memory {
             resources: PerKind {
                 power: of(platform.power_domain_count),
@@ -184,12 +215,10 @@ impl scmi_memory {
                 reset: of(platform.reset_domain_count),
                 voltage: of(platform.voltage_domain_count),
             },
-            agents: Place::new(self.agents, u16::MAX).fill(agents.iter().map(scmi_agent::state)),
-            grants: Place::new(self.grants, self.grant_count).fill(grants.map(scmi_grant::state)),
-            trips: Place::new(self.trips, self.trip_count)
-                .fill((0..trips).map(|_| Trip::default())),
-            pending: Place::new(self.pending, self.pending_count)
-                .fill((0..self.pending_count).map(|_| Pending::default())),
+            agents: states.fill(agent_states),
+            grants: granted.fill(grants.map(scmi_grant::state)),
+            trips: tripped.fill((0..trips).map(|_| Trip::default())),
+            pending: operations.fill(pending),
         }
     }
 }
@@ -201,7 +230,10 @@ struct Place<C> {
 }
 
 impl<C> Place<C> {
-    fn new(first: *mut C, count: u16) -> Self {
+    /// # Safety
+    /// There is room for `count`, or for as many as are ever filled if those are fewer, which nobody else uses. None if
+    /// `first` is null.
+    unsafe fn new(first: *mut C, count: u16) -> Self {
         Self {
             next: first,
             left: if first.is_null() { 0 } else { count },
@@ -220,14 +252,14 @@ impl<C> Place<C> {
         let first: *mut R = self.next.cast();
         let mut count = 0;
         for value in values.take(self.left.into()) {
-            // SAFETY: `scmi_init` asks that the memory is there for as many as it counts. What is written is no larger.
+            // SAFETY: what was promised to `new`. What is written is no larger than what there is room for.
             unsafe { first.add(count.into()).write(value) };
             count += 1;
         }
         self.left -= count;
         // SAFETY: as above; these are behind all that were written, or at the end.
         self.next = unsafe { self.next.add(count.into()) };
-        // SAFETY: these were just written, and the engine's alone: `scmi_init` asks for that while it is in use.
+        // SAFETY: these were just written, and are nobody else's, as was promised to `new`.
         unsafe { core::slice::from_raw_parts_mut(first, count.into()) }
     }
 }

@@ -108,10 +108,19 @@ pub struct scmi_platform {
 /// What a function with a ticket returns if it is not done yet.
 pub const SCMI_LATER: i32 = 1;
 
-impl scmi_platform {
+/// The platform of a firmware that keeps what [`scmi_init`](crate::scmi_init) asks of it.
+pub(crate) struct Hardware(&'static scmi_platform);
+
+impl Hardware {
+    /// # Safety
+    /// The platform's pointers, and those of its tables, are as [`scmi_init`](crate::scmi_init) asks.
+    pub(crate) unsafe fn new(platform: &'static scmi_platform) -> Self {
+        Self(platform)
+    }
+
     fn switch(&self, switching: Switching, resource: u16, to: Switch) -> Result<(), Status> {
         let switch = switching.ok_or(Status::NotSupported)?;
-        Status::check(switch(self.context, resource, to == Switch::On))
+        Status::check(switch(self.0.context, resource, to == Switch::On))
     }
 }
 
@@ -122,103 +131,115 @@ fn when(status: i32) -> Result<When, Status> {
     }
 }
 
-fn entry<'a, T>(first: *const T, count: u16, at: u16) -> Result<&'a T, Status> {
-    array(first, count)
-        .get(usize::from(at))
-        .ok_or(Status::NotFound)
+/// # Safety
+/// As of [`array`].
+unsafe fn entry<'a, T>(first: *const T, count: u16, at: u16) -> Result<&'a T, Status> {
+    // SAFETY: what the caller promises.
+    let array = unsafe { array(first, count) };
+    array.get(usize::from(at)).ok_or(Status::NotFound)
 }
 
-impl Platform for &scmi_platform {
+impl Platform for Hardware {
     fn identity(&self) -> Identity<'_> {
+        // SAFETY: what was promised to `new`.
+        let (vendor, sub_vendor) = unsafe { (text(self.0.vendor), text(self.0.sub_vendor)) };
         Identity {
-            vendor: text(self.vendor),
-            sub_vendor: text(self.sub_vendor),
-            version: self.version,
+            vendor,
+            sub_vendor,
+            version: self.0.version,
         }
     }
 
     fn wake(&mut self, agent: u16) {
-        if let Some(wake) = self.wake {
-            wake(self.context, agent);
+        if let Some(wake) = self.0.wake {
+            wake(self.0.context, agent);
         }
     }
 }
 
-impl PowerDomains for &scmi_platform {
+impl PowerDomains for Hardware {
     fn power_domain(&self, _agent: u16, domain: u16) -> Result<&[u8], Status> {
-        let domain = entry(self.power_domains, self.power_domain_count, domain)?;
-        Ok(text(domain.name))
+        // SAFETY: what was promised to `new`.
+        unsafe {
+            let domain = entry(self.0.power_domains, self.0.power_domain_count, domain)?;
+            Ok(text(domain.name))
+        }
     }
 
     fn switch_power(&mut self, domain: u16, to: Switch) -> Result<(), Status> {
-        self.switch(self.switch_power, domain, to)
+        self.switch(self.0.switch_power, domain, to)
     }
 }
 
-impl Clocks for &scmi_platform {
+impl Clocks for Hardware {
     fn clock(&self, _agent: u16, clock: u16) -> Result<Clock<'_>, Status> {
-        entry(self.clocks, self.clock_count, clock).map(scmi_clock::describe)
+        // SAFETY: what was promised to `new`.
+        unsafe { Ok(entry(self.0.clocks, self.0.clock_count, clock)?.describe()) }
     }
 
     fn switch_clock(&mut self, clock: u16, to: Switch) -> Result<(), Status> {
-        self.switch(self.switch_clock, clock, to)
+        self.switch(self.0.switch_clock, clock, to)
     }
 
     fn rate(&self, clock: u16) -> Result<u64, Status> {
         let mut rate = 0;
-        let of = self.rate.ok_or(Status::NotSupported)?;
-        Status::check(of(self.context, clock, &raw mut rate))?;
+        let of = self.0.rate.ok_or(Status::NotSupported)?;
+        Status::check(of(self.0.context, clock, &raw mut rate))?;
         Ok(rate)
     }
 
     fn set_rate(&mut self, clock: u16, rate: u64, ticket: Ticket) -> Result<When, Status> {
-        let set = self.set_rate.ok_or(Status::NotSupported)?;
-        when(set(self.context, clock, rate, ticket.into()))
+        let set = self.0.set_rate.ok_or(Status::NotSupported)?;
+        when(set(self.0.context, clock, rate, ticket.into()))
     }
 
     fn parent(&self, clock: u16) -> Result<u16, Status> {
         let mut parent = 0;
-        let of = self.parent.ok_or(Status::NotSupported)?;
-        Status::check(of(self.context, clock, &raw mut parent))?;
+        let of = self.0.parent.ok_or(Status::NotSupported)?;
+        Status::check(of(self.0.context, clock, &raw mut parent))?;
         Ok(parent)
     }
 
     fn set_parent(&mut self, clock: u16, parent: u16) -> Result<(), Status> {
-        let set = self.set_parent.ok_or(Status::NotSupported)?;
-        Status::check(set(self.context, clock, parent))
+        let set = self.0.set_parent.ok_or(Status::NotSupported)?;
+        Status::check(set(self.0.context, clock, parent))
     }
 
     fn restore_clock(&mut self, clock: u16) -> Result<(), Status> {
-        let restore = self.restore_clock.ok_or(Status::NotSupported)?;
-        Status::check(restore(self.context, clock))
+        let restore = self.0.restore_clock.ok_or(Status::NotSupported)?;
+        Status::check(restore(self.0.context, clock))
     }
 }
 
-impl Sensors for &scmi_platform {
+impl Sensors for Hardware {
     fn sensor(&self, _agent: u16, sensor: u16) -> Result<Sensor<'_>, Status> {
-        entry(self.sensors, self.sensor_count, sensor).map(scmi_sensor::describe)
+        // SAFETY: what was promised to `new`.
+        unsafe { Ok(entry(self.0.sensors, self.0.sensor_count, sensor)?.describe()) }
     }
 
     fn axis(&self, _agent: u16, sensor: u16, axis: u8) -> Result<Axis<'_>, Status> {
-        let sensor = entry(self.sensors, self.sensor_count, sensor)?;
-        let axis = entry(sensor.axes, sensor.axis_count.into(), axis.into())?;
-        Ok(axis.describe())
+        // SAFETY: what was promised to `new`.
+        unsafe {
+            let sensor = entry(self.0.sensors, self.0.sensor_count, sensor)?;
+            let axis = entry(sensor.axes, sensor.axis_count.into(), axis.into())?;
+            Ok(axis.describe())
+        }
     }
 
     fn switch_sensor(&mut self, sensor: u16, to: Switch) -> Result<(), Status> {
-        self.switch(self.switch_sensor, sensor, to)
+        self.switch(self.0.switch_sensor, sensor, to)
     }
 
     fn set_interval(&mut self, sensor: u16, nanoseconds: u64) -> Result<(), Status> {
-        match self.set_interval {
-            Some(set) => Status::check(set(self.context, sensor, nanoseconds)),
+        match self.0.set_interval {
+            Some(set) => Status::check(set(self.0.context, sensor, nanoseconds)),
             None => Ok(()), // Then it has no intervals to choose from.
         }
     }
 
     fn measure(&mut self, sensor: u16, ticket: Ticket) -> Result<When, Status> {
-        match self.measure {
-            Some(measure) => when(measure(self.context, sensor, ticket.into())),
+        match self.0.measure {
+            Some(measure) => when(measure(self.0.context, sensor, ticket.into())),
             None => Ok(When::Now), // Then its reading is always the latest.
         }
     }
@@ -228,53 +249,59 @@ impl Sensors for &scmi_platform {
             value: 0,
             timestamp: 0,
         };
-        let of = self.reading.ok_or(Status::NotSupported)?;
+        let of = self.0.reading.ok_or(Status::NotSupported)?;
         let (value, timestamp) = (&raw mut reading.value, &raw mut reading.timestamp);
-        Status::check(of(self.context, sensor, axis, value, timestamp))?;
+        Status::check(of(self.0.context, sensor, axis, value, timestamp))?;
         Ok(reading)
     }
 }
 
-impl Resets for &scmi_platform {
+impl Resets for Hardware {
     fn reset_domain(&self, _agent: u16, domain: u16) -> Result<ResetDomain<'_>, Status> {
-        let domain = entry(self.reset_domains, self.reset_domain_count, domain);
-        domain.map(scmi_reset_domain::describe)
+        // SAFETY: what was promised to `new`.
+        unsafe {
+            let domain = entry(self.0.reset_domains, self.0.reset_domain_count, domain)?;
+            Ok(domain.describe())
+        }
     }
 
     fn switch_reset(&mut self, domain: u16, to: Switch) -> Result<(), Status> {
-        self.switch(self.switch_reset, domain, to)
+        self.switch(self.0.switch_reset, domain, to)
     }
 
     fn reset(&mut self, domain: u16, ticket: Ticket) -> Result<When, Status> {
-        let reset = self.reset.ok_or(Status::NotSupported)?;
-        when(reset(self.context, domain, ticket.into()))
+        let reset = self.0.reset.ok_or(Status::NotSupported)?;
+        when(reset(self.0.context, domain, ticket.into()))
     }
 }
 
-impl Voltages for &scmi_platform {
+impl Voltages for Hardware {
     fn voltage_domain(&self, _agent: u16, domain: u16) -> Result<VoltageDomain<'_>, Status> {
-        let domain = entry(self.voltage_domains, self.voltage_domain_count, domain);
-        domain.map(scmi_voltage_domain::describe)
+        // SAFETY: what was promised to `new`.
+        unsafe {
+            let domain = entry(self.0.voltage_domains, self.0.voltage_domain_count, domain)?;
+            Ok(domain.describe())
+        }
     }
 
     fn switch_voltage(&mut self, domain: u16, to: Switch) -> Result<(), Status> {
-        self.switch(self.switch_voltage, domain, to)
+        self.switch(self.0.switch_voltage, domain, to)
     }
 
     fn level(&self, domain: u16) -> Result<i32, Status> {
         let mut level = 0;
-        let of = self.level.ok_or(Status::NotSupported)?;
-        Status::check(of(self.context, domain, &raw mut level))?;
+        let of = self.0.level.ok_or(Status::NotSupported)?;
+        Status::check(of(self.0.context, domain, &raw mut level))?;
         Ok(level)
     }
 
     fn set_level(&mut self, domain: u16, level: i32, ticket: Ticket) -> Result<When, Status> {
-        let set = self.set_level.ok_or(Status::NotSupported)?;
-        when(set(self.context, domain, level, ticket.into()))
+        let set = self.0.set_level.ok_or(Status::NotSupported)?;
+        when(set(self.0.context, domain, level, ticket.into()))
     }
 
     fn restore_voltage(&mut self, domain: u16) -> Result<(), Status> {
-        let restore = self.restore_voltage.ok_or(Status::NotSupported)?;
-        Status::check(restore(self.context, domain))
+        let restore = self.0.restore_voltage.ok_or(Status::NotSupported)?;
+        Status::check(restore(self.0.context, domain))
     }
 }
