@@ -10,9 +10,9 @@ use crate::Status;
 use crate::memory::Kind;
 use crate::platform::Platform;
 use crate::protocol::Profile::V2_0;
-use crate::protocol::{Call, Message, Protocol};
+use crate::protocol::{Call, Message, Protocol, flag};
 use crate::values::{part, word};
-use crate::wire::Response;
+use crate::wire::{Header, Response};
 
 pub(crate) const PROTOCOL: Protocol = Protocol {
     id: 0x10,
@@ -23,6 +23,7 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
         Message::new(DISCOVER_IMPLEMENTATION_VERSION, V2_0),
         Message::new(DISCOVER_LIST_PROTOCOLS, V2_0),
         Message::new(DISCOVER_AGENT, V2_0),
+        Message::notifies(NOTIFY_ERRORS, V2_0),
     ],
 };
 
@@ -31,6 +32,9 @@ const DISCOVER_SUB_VENDOR: u8 = 0x4;
 const DISCOVER_IMPLEMENTATION_VERSION: u8 = 0x5;
 const DISCOVER_LIST_PROTOCOLS: u8 = 0x6;
 const DISCOVER_AGENT: u8 = 0x7;
+const NOTIFY_ERRORS: u8 = 0x8;
+
+const ERROR_EVENT: u8 = 0;
 
 const PLATFORM: u32 = 0;
 /// What each agent is to itself.
@@ -50,6 +54,10 @@ pub(crate) fn handle<P: Platform>(
         DISCOVER_IMPLEMENTATION_VERSION => response.word(identity.version),
         DISCOVER_LIST_PROTOCOLS => return list_protocols(call, response),
         DISCOVER_AGENT => return discover_agent(call, response),
+        NOTIFY_ERRORS => {
+            let enable = flag(call.request.word()?)?;
+            call.engine.agent_mut(call.agent)?.errors = enable;
+        }
         _ => {
             let protocols = word(protocols(call).count());
             response.word(protocols | SELF << 8);
@@ -105,4 +113,21 @@ fn discover_agent<P: Platform>(
         _ => return Err(Status::NotFound),
     }
     Ok(())
+}
+
+/// BASE_ERROR_EVENT, of one command, which the platform can go on after.
+///
+/// | bits | field of error_status |
+/// |---|---|
+/// | 31 | the platform cannot go on |
+/// | 9:0 | how many commands follow: their headers, each with its status |
+pub(crate) fn error_event(command: Header, status: Status, buffer: &mut [u8]) -> Option<usize> {
+    let header = Header::notification(PROTOCOL.id, ERROR_EVENT);
+    Response::new(buffer).notify(header, |response| {
+        response.word(SELF);
+        response.word(1);
+        response.word(command.0);
+        response.word(u32::from_le_bytes(status.code().to_le_bytes()));
+        Ok(())
+    })
 }

@@ -204,6 +204,7 @@ impl<'a, P: Platform> Engine<'a, P> {
     fn forget_settings(&mut self, number: u16) -> Result<(), Status> {
         let agent = self.agent_mut(number)?;
         agent.negotiated = negotiated(agent.profile);
+        agent.errors = false;
         agent.due = None;
         for kind in Kind::ALL {
             for index in self.agent(number)?.grants(kind) {

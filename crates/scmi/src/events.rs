@@ -5,11 +5,11 @@
 
 use crate::base::SELF;
 use crate::engine::Engine;
-use crate::memory::{Kind, NONE};
+use crate::memory::{Kind, NONE, Ticket, Wanted};
 use crate::platform::Platform;
 use crate::protocol::Protocol;
 use crate::wire::{Header, Response, Type};
-use crate::{Status, clock, power, reset, sensor, voltage};
+use crate::{Status, base, clock, power, reset, sensor, voltage};
 
 /// POWER_STATE_CHANGE_REQUESTED and CLOCK_RATE_CHANGE_REQUESTED. Sensors, which have another event of that number,
 /// change unasked.
@@ -76,31 +76,21 @@ impl<P: Platform> Engine<'_, P> {
         Some((index, event))
     }
 
-    /// Puts the next message for `agent` into `buffer`: a delayed response, or a notification if there is none.
+    /// Puts the next message for `agent` into `buffer`: what became of its operations, or else a notification.
     /// Returns its length, or `None` if there is nothing to say.
     ///
     /// A notification that does not fit is gone. A delayed response is kept if there is no room for its 8 bytes of
     /// header and status; what does not fit otherwise becomes a status of PROTOCOL_ERROR.
     pub fn next_event(&mut self, agent: u16, buffer: &mut [u8]) -> Option<usize> {
-        let delayed = self.next_delayed_response(agent);
-        if let Some((ticket, header, result)) = delayed {
-            let (kind, grant) = self.operation(ticket)?;
-            let header = header.with(Type::DelayedResponse);
-            let length = Response::new(buffer).answer(header, |response| {
-                result?;
-                response.word(self.id(kind, grant)?);
-                match kind {
-                    Kind::Clock => clock::rate_now(self, grant, response),
-                    Kind::Voltage => voltage::level_now(self, grant, response),
-                    Kind::Sensor => sensor::readings(self, grant, response),
-                    Kind::Reset | Kind::Power => Ok(()),
-                }
-            });
-            if length == 0 {
-                return None;
-            }
+        while let Some((ticket, header, wanted, result)) = self.next_done(agent) {
+            let length = match (wanted, result) {
+                (Wanted::Nothing, Err(status)) => base::error_event(header, status, buffer),
+                _ => Some(self.delayed_response(ticket, header, result, buffer)?),
+            };
             self.free(ticket);
-            return Some(length);
+            if length.is_some() {
+                return length;
+            }
         }
         while let Some((grant, event)) = self.next_due(agent) {
             let length = self.notification(agent, grant, event, buffer);
@@ -109,6 +99,29 @@ impl<P: Platform> Engine<'_, P> {
             }
         }
         None
+    }
+
+    /// `None` if there is no room even for its status.
+    fn delayed_response(
+        &mut self,
+        ticket: Ticket,
+        header: Header,
+        result: Result<(), Status>,
+        buffer: &mut [u8],
+    ) -> Option<usize> {
+        let (kind, grant) = self.operation(ticket)?;
+        let header = header.with(Type::DelayedResponse);
+        let length = Response::new(buffer).answer(header, |response| {
+            result?;
+            response.word(self.id(kind, grant)?);
+            match kind {
+                Kind::Clock => clock::rate_now(self, grant, response),
+                Kind::Voltage => voltage::level_now(self, grant, response),
+                Kind::Sensor => sensor::readings(self, grant, response),
+                Kind::Reset | Kind::Power => Ok(()),
+            }
+        });
+        (length != 0).then_some(length)
     }
 
     fn notification(

@@ -104,6 +104,8 @@ pub struct Agent {
     pub(crate) first: PerKind<u16>,
     /// Whether notifications and delayed responses reach it.
     pub(crate) events: bool,
+    /// Whether it wants to know what failed that it does not wait for.
+    pub(crate) errors: bool,
     /// The first and the last of its grants that have something to notify.
     pub(crate) due: Option<(u16, u16)>,
 }
@@ -123,6 +125,7 @@ impl Agent {
             count,
             first: PerKind::default(),
             events: false,
+            errors: false,
             due: None,
         }
     }

@@ -6,7 +6,7 @@
 use core::ops::Range;
 
 use crate::engine::Engine;
-use crate::memory::{Kind, Pending, State, Ticket, Wanted};
+use crate::memory::{Grant, Kind, Pending, State, Ticket, Wanted};
 use crate::platform::{Platform, When};
 use crate::protocol::{Call, Protocol};
 use crate::wire::{Header, Response};
@@ -67,15 +67,17 @@ impl<P: Platform> Engine<'_, P> {
         let State::Running(wanted) = pending.state else {
             return;
         };
-        pending.state = match wanted {
-            Wanted::Nothing => State::Free,
-            _ => State::Done(wanted, result),
-        };
+        pending.state = State::Done(wanted, result);
         if result.is_ok() {
             self.done(kind, grant);
         }
-        if let (Ok(grant), true) = (self.grant(grant), wanted != Wanted::Nothing) {
-            let agent = grant.agent;
+        let Ok(&Grant { agent, .. }) = self.grant(grant) else {
+            return;
+        };
+        let errors = self.agent(agent).is_ok_and(|agent| agent.errors);
+        if wanted == Wanted::Nothing && !(errors && result.is_err()) {
+            self.free(ticket);
+        } else {
             self.platform.wake(agent);
         }
     }
@@ -127,20 +129,24 @@ impl<P: Platform> Engine<'_, P> {
         None
     }
 
-    pub(crate) fn next_delayed_response(
+    /// An operation whose end the agent is to be told with an event: by a delayed response, or because it failed.
+    pub(crate) fn next_done(
         &self,
         agent: u16,
-    ) -> Option<(Ticket, Header, Result<(), Status>)> {
+    ) -> Option<(Ticket, Header, Wanted, Result<(), Status>)> {
         self.places(agent).find_map(|place| {
             let pending = self.memory.pending.get(usize::from(place))?;
-            let State::Done(Wanted::DelayedResponse, result) = pending.state else {
+            let State::Done(wanted, result) = pending.state else {
                 return None;
             };
+            if wanted == Wanted::Response {
+                return None;
+            }
             let ticket = Ticket {
                 place,
                 generation: pending.generation,
             };
-            Some((ticket, Header(pending.header), result))
+            Some((ticket, Header(pending.header), wanted, result))
         })
     }
 

@@ -111,6 +111,57 @@ fn no_delayed_response_comes_to_who_does_not_want_one() {
     }
 }
 
+/// Has a rate change fail that nobody waits for. Its command has this header.
+fn fail(engine: &mut Engine<'_, Board>, header: u32) {
+    assert_eq!(ask(engine, 0, &[header, 3, 0, 200, 0]), [header, SUCCESS]);
+    let ticket = engine.platform.tickets.pop().unwrap();
+    engine.platform.woken.clear();
+    engine.complete(ticket, Err(Status::HardwareError));
+}
+
+#[test]
+fn an_agent_may_want_to_know_what_failed_that_it_does_not_wait_for() {
+    let mut parts = Parts::new(5, &[Given::all(&[3]), Given::all(&[3])]);
+    let mut engine = slow(&mut parts);
+    for _ in 0..2 * PLACES {
+        fail(&mut engine, 0x5005);
+        assert_eq!(event(&mut engine, 0), None);
+        assert!(engine.platform.woken.is_empty());
+    }
+    for agent in [0, 1] {
+        ask(&mut engine, agent, &[0x4008, 1]);
+    }
+    let tokens = || (1..).map(|token| token << 18).take(PLACES);
+    for token in tokens() {
+        fail(&mut engine, token | 0x5005);
+        assert!(engine.platform.woken.contains(&0));
+    }
+    // None is lost: there is no place for another one until one is fetched.
+    let busy = ask(&mut engine, 0, &[0x5005, 3, 0, 200, 0]);
+    assert_eq!(busy, [0x5005, BUSY]);
+    for token in tokens() {
+        // Not fatal, one command, caused by this agent.
+        assert_eq!(
+            event(&mut engine, 0).unwrap(),
+            [0x4300, 1, 1, token | 0x5005, HARDWARE_ERROR]
+        );
+    }
+    assert_eq!((event(&mut engine, 0), event(&mut engine, 1)), (None, None));
+    // What succeeds is not worth a word.
+    ask(&mut engine, 0, &[0x5005, 3, 0, 200, 0]);
+    complete(&mut engine);
+    assert_eq!(event(&mut engine, 0), None);
+    // Where it does not fit, it is gone.
+    fail(&mut engine, 0x5005);
+    assert_eq!(engine.next_event(0, &mut [0; 19]), None);
+    assert_eq!(event(&mut engine, 0), None);
+    fail(&mut engine, 0x5005);
+    engine.reset_agent(0).unwrap();
+    assert_eq!(event(&mut engine, 0), None);
+    fail(&mut engine, 0x5005);
+    assert_eq!(event(&mut engine, 0), None);
+}
+
 #[test]
 fn a_command_that_takes_its_time_is_answered_when_it_is_done() {
     let mut parts = Parts::new(5, &[Given::all(&[3, 2])]);
@@ -206,6 +257,7 @@ fn without_events_none_are_offered_or_accepted() {
     let mut engine = parts.engine();
     engine.set_events(0, false);
     for (protocol, message) in [
+        (0x4000, 0x8),
         (0x4400, 0x6),
         (0x4400, 0x7),
         (0x5000, 0x9),

@@ -19,10 +19,10 @@ fn discovery_tells_version_vendor_and_protocols() {
 
 #[test]
 fn message_attributes_tell_what_there_is() {
-    for message in [0, 1, 2, 3, 4, 5, 6, 7, 0x10] {
+    for message in [0, 1, 2, 3, 4, 5, 6, 7, 8, 0x10] {
         check(&[(&[0x4002, message], &[0x4002, SUCCESS, 0])]);
     }
-    for message in [8, 9, 0xa, 0xb, 0xc, 0x11, 0x100, 0x1000_0003, u32::MAX] {
+    for message in [9, 0xa, 0xb, 0xc, 0x11, 0x100, 0x1000_0003, u32::MAX] {
         check(&[(&[0x4002, message], &[0x4002, NOT_FOUND])]);
     }
 }
@@ -78,9 +78,19 @@ fn what_a_trusted_agent_may_do_is_not_there() {
 }
 
 #[test]
+fn errors_are_notified_to_who_asks_with_one_bit() {
+    check(&[
+        (&[0x4008, 1], &[0x4008, SUCCESS]),
+        (&[0x4008, 0], &[0x4008, SUCCESS]),
+        (&[0x4008, 2], &[0x4008, INVALID_PARAMETERS]),
+        (&[0x4008], &[0x4008, PROTOCOL_ERROR]),
+    ]);
+}
+
+#[test]
 fn the_header_comes_back_as_it_was() {
     check(&[
-        (&[0x0abc_4008], &[0x0abc_4008, NOT_SUPPORTED]),
+        (&[0x0abc_400c], &[0x0abc_400c, NOT_SUPPORTED]),
         (&[0x0ffc_4000], &[0x0ffc_4000, SUCCESS, 0x20001]),
         (&[0xf000_4000], &[0xf000_4000, SUCCESS, 0x20001]),
     ]);
