@@ -118,7 +118,8 @@ impl<P: Platform> Engine<'_, P> {
                 Kind::Clock => clock::rate_now(self, grant, response),
                 Kind::Voltage => voltage::level_now(self, grant, response),
                 Kind::Sensor => sensor::readings(self, grant, response),
-                Kind::Reset | Kind::Power => Ok(()),
+                Kind::Power => power::state_now(self, grant, response),
+                Kind::Reset => Ok(()),
             }
         });
         (length != 0).then_some(length)

@@ -115,7 +115,7 @@ impl<P: Platform> Engine<'_, P> {
     }
 
     /// A free place of the agent, and the ticket of what is to happen there.
-    fn reserve(&mut self, agent: u16) -> Option<Ticket> {
+    pub(crate) fn reserve(&mut self, agent: u16) -> Option<Ticket> {
         for place in self.places(agent) {
             let pending = self.memory.pending.get_mut(usize::from(place))?;
             if pending.state == State::Free {

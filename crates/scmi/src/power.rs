@@ -4,10 +4,10 @@
 
 use crate::engine::Engine;
 use crate::events::CHANGE_REQUESTED;
-use crate::memory::Kind;
-use crate::platform::Platform;
+use crate::memory::{Kind, Wanted};
+use crate::platform::{Platform, When};
 use crate::protocol::Profile::{V2_0, V3_1};
-use crate::protocol::{Call, Message, Protocol, bit};
+use crate::protocol::{Call, Message, Protocol, bit, flag};
 use crate::wire::{Response, is_long};
 use crate::{Status, values::word};
 
@@ -48,8 +48,7 @@ pub(crate) fn handle<P: Platform>(
         STATE_SET => state_set(call)?,
         STATE_GET => {
             let (grant, _) = call.resource(Kind::Power)?;
-            // The agent's own vote, not what came of it: Linux insists on reading what it has set.
-            response.word(state(call.engine.grant(grant)?.on));
+            state_now(call.engine, grant, response)?;
         }
         STATE_NOTIFY => call.subscribe(Kind::Power, STATE_CHANGED)?,
         STATE_CHANGE_REQUESTED_NOTIFY => call.subscribe(Kind::Power, CHANGE_REQUESTED)?,
@@ -76,8 +75,10 @@ fn domain_attributes<P: Platform>(
     let events = call.engine.agent(call.agent)?.events;
     let name = call.engine.platform.power_domain(call.agent, domain)?;
     let synchronous = bit(29, true);
+    let asynchronous = bit(30, events);
     let notifications = bit(31, events) | bit(28, events);
-    response.word(notifications | synchronous | bit(27, long_names && is_long(name)));
+    let long_name = bit(27, long_names && is_long(name));
+    response.word(notifications | asynchronous | synchronous | long_name);
     response.short_name(name);
     Ok(())
 }
@@ -86,11 +87,7 @@ fn state_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
     let flags = call.request.word()?;
     let (grant, domain) = call.resource(Kind::Power)?;
     let state = call.request.word()?;
-    match flags {
-        0 => {}
-        1 => return Err(Status::NotSupported), // Asynchronous: no domain has it.
-        _ => return Err(Status::InvalidParameters),
-    }
+    let wanted = call.wanted(flag(flags)?)?;
     let on = match state {
         ON => true,
         OFF => false,
@@ -100,7 +97,24 @@ fn state_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
         call.engine
             .requested(Kind::Power, domain, call.agent, state.into());
     }
-    call.vote(Kind::Power, grant, on)
+    if wanted == Wanted::Response {
+        return call.vote(Kind::Power, grant, on);
+    }
+    // It is done at once all the same, but not if there is no place for the delayed response.
+    call.engine.reserve(call.agent).ok_or(Status::Busy)?;
+    call.vote(Kind::Power, grant, on)?;
+    call.operate(Kind::Power, grant, wanted, |_, _| Ok(When::Now))
+}
+
+/// The end of POWER_STATE_SET_COMPLETE, and what POWER_STATE_GET returns: the agent's own vote, not what came of it.
+/// Linux insists on reading what it has set.
+pub(crate) fn state_now<P: Platform>(
+    engine: &Engine<'_, P>,
+    index: u16,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    response.word(state(engine.grant(index)?.on));
+    Ok(())
 }
 
 /// What is left to say of POWER_STATE_CHANGED or POWER_STATE_CHANGE_REQUESTED.

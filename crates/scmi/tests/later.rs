@@ -87,6 +87,31 @@ fn a_delayed_response_comes_also_if_the_operation_is_done_at_once() {
 }
 
 #[test]
+fn a_power_state_waits_for_no_place_but_that_of_its_delayed_response() {
+    let mut parts = Parts::new(5, &[Given::all(&[3])]);
+    let mut engine = parts.engine();
+    for _ in 0..PLACES {
+        assert_eq!(ask(&mut engine, 0, &[0x4404, 1, 0, 0]), [0x4404, SUCCESS]);
+    }
+    assert!(engine.platform.state.on.power[3]);
+    let off = 0x4000_0000;
+    assert_eq!(ask(&mut engine, 0, &[0x4404, 1, 0, off]), [0x4404, BUSY]);
+    assert!(engine.platform.state.on.power[3]);
+    assert_eq!(ask(&mut engine, 0, &[0x4404, 0, 0, off]), [0x4404, SUCCESS]);
+    assert!(!engine.platform.state.on.power[3]);
+    // What is true now.
+    assert_eq!(event(&mut engine, 0).unwrap(), [0x4604, SUCCESS, 0, off]);
+    // What fails is answered, and nothing comes of it.
+    engine.platform.fault = Some(Status::HardwareError);
+    let failed = ask(&mut engine, 0, &[0x4404, 1, 0, 0]);
+    assert_eq!(failed, [0x4404, HARDWARE_ERROR]);
+    for _ in 1..PLACES {
+        assert!(event(&mut engine, 0).is_some());
+    }
+    assert_eq!(event(&mut engine, 0), None);
+}
+
+#[test]
 fn a_delayed_response_that_failed_is_a_status_alone() {
     let mut parts = Parts::new(5, &[Given::all(&[3])]);
     let mut engine = slow(&mut parts);
@@ -279,6 +304,7 @@ fn without_events_none_are_offered_or_accepted() {
         );
     }
     for asynchronous in [
+        &[0x4404, 1, 0, 0][..],
         &[0x5005, 1, 0, 200, 0][..],
         &[0x5406, 0, 1],
         &[0x5804, 0, 5, 0],

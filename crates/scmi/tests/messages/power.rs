@@ -15,12 +15,12 @@ fn attributes_tell_of_domains_and_no_statistics() {
     check(&[
         (&[0x4400], &[0x4400, SUCCESS, 0x30001]),
         (&[0x4401], &[0x4401, SUCCESS, 5, 0, 0, 0]),
-        // Notifications of both kinds, synchronous.
-        (&[0x4403, 0], &[0x4403, SUCCESS, 0xb000_0000, n0, 0, 0, 0]),
+        // Notifications of both kinds, synchronous or not.
+        (&[0x4403, 0], &[0x4403, SUCCESS, 0xf000_0000, n0, 0, 0, 0]),
         // And a long name.
         (
             &[0x4403, 1],
-            &[0x4403, SUCCESS, 0xb800_0000, l0, l1, l2, l3],
+            &[0x4403, SUCCESS, 0xf800_0000, l0, l1, l2, l3],
         ),
         (&[0x4403, 5], &[0x4403, NOT_FOUND]),
         (&[0x4403, 0x1_0000], &[0x4403, NOT_FOUND]),
@@ -45,11 +45,12 @@ fn state_is_read_back_bit_for_bit() {
 #[test]
 fn states_and_flags_that_do_not_exist_change_nothing() {
     check(&[
-        (&[0x4404, 1, 2, ON], &[0x4404, NOT_SUPPORTED]),
         (&[0x4404, 2, 2, ON], &[0x4404, INVALID_PARAMETERS]),
         (&[0x4404, 0, 2, 1], &[0x4404, INVALID_PARAMETERS]),
         (&[0x4404, 0, 2, 0x8000_0000], &[0x4404, INVALID_PARAMETERS]),
         (&[0x4404, 0, 5, ON], &[0x4404, NOT_FOUND]),
+        (&[0x4404, 1, 2, 1], &[0x4404, INVALID_PARAMETERS]),
+        (&[0x4404, 1, 5, ON], &[0x4404, NOT_FOUND]),
         (&[0x4404, 0, 2], &[0x4404, PROTOCOL_ERROR]),
         (&[0x4404, 0], &[0x4404, PROTOCOL_ERROR]),
         (&[0x4404], &[0x4404, PROTOCOL_ERROR]),
