@@ -445,6 +445,10 @@ struct scmi_grant {
    * Whether the agent wants it on before it says anything.
    */
   bool starts_on;
+  /**
+   * The device that it belongs to, by which a trusted agent takes it away; 0 if it belongs to none.
+   */
+  uint16_t device;
 };
 
 /**
@@ -459,6 +463,10 @@ struct scmi_agent {
    * The version that it speaks.
    */
   uint8_t profile;
+  /**
+   * Whether it knows of the others, may take devices from them, and reset them.
+   */
+  bool trusted;
   /**
    * How many.
    */
@@ -512,7 +520,7 @@ struct scmi_agent_state {
  * What an agent made of a resource.
  */
 struct scmi_grant_state {
-  uint32_t bytes[6];
+  uint32_t bytes[7];
 };
 
 /**

@@ -9,7 +9,7 @@
 //! builds the library. It needs `memcpy`, `memset` and `memmove` of the firmware, and nothing else: it does not
 //! allocate, and there is no way for it to panic.
 //!
-//! The engine takes 152 bytes, and the rest is what it is for: 52 for each agent, 24 for each resource that an agent was
+//! The engine takes 152 bytes, and the rest is what it is for: 52 for each agent, 28 for each resource that an agent was
 //! given, 18 for each resource of the platform, 16 for each trip point, and 12 for each operation that may go on.
 //!
 //! C's memory and C's functions make this the one crate whose code is not all safe. What it relies on is what

@@ -37,6 +37,8 @@ pub struct scmi_grant {
     pub rights: u8,
     /// Whether the agent wants it on before it says anything.
     pub starts_on: bool,
+    /// The device that it belongs to, by which a trusted agent takes it away; 0 if it belongs to none.
+    pub device: u16,
 }
 
 /// An agent, and what it was given, which it numbers from 0.
@@ -46,6 +48,8 @@ pub struct scmi_agent {
     pub name: *const c_char,
     /// The version that it speaks.
     pub profile: u8,
+    /// Whether it knows of the others, may take devices from them, and reset them.
+    pub trusted: bool,
     /// How many.
     pub power_domain_count: u16,
     /// How many.
@@ -77,7 +81,7 @@ pub struct scmi_agent_state {
 /// What an agent made of a resource.
 #[repr(C)]
 pub struct scmi_grant_state {
-    bytes: [u32; 6],
+    bytes: [u32; 7],
 }
 
 /// What agents have to agree on.
@@ -153,7 +157,8 @@ impl scmi_agent {
             voltage: self.voltage_domain_count,
         };
         // SAFETY: what the caller promises.
-        Agent::new(unsafe { text(self.name) }, profile, count)
+        let agent = Agent::new(unsafe { text(self.name) }, profile, count);
+        if self.trusted { agent.trusted() } else { agent }
     }
 }
 
@@ -164,7 +169,7 @@ impl scmi_grant {
             change: self.rights & SCMI_CHANGE != 0,
             reparent: self.rights & SCMI_REPARENT != 0,
         };
-        Grant::new(self.resource, rights, self.starts_on)
+        Grant::new(self.resource, rights, self.starts_on).of_device(self.device)
     }
 }
 

@@ -2,17 +2,16 @@
 
 //! Base protocol (SCMI 3.2).
 //!
-//! An agent sees itself as agent 1 and, beside it, the platform: others do not exist for it. What a trusted agent may
-//! do in the specification, to take from others and to reset them, the host does, with
-//! [`Engine::reset_agent`](crate::Engine::reset_agent).
+//! An agent sees itself as agent 1 and, beside it, the platform: others do not exist for it, unless the configuration
+//! [trusts](crate::trust) it.
 
-use crate::Status;
 use crate::memory::Kind;
 use crate::platform::Platform;
 use crate::protocol::Profile::V2_0;
 use crate::protocol::{Call, Message, Protocol, flag};
 use crate::values::{part, word};
 use crate::wire::{Header, Response};
+use crate::{Status, trust};
 
 pub(crate) const PROTOCOL: Protocol = Protocol {
     id: 0x10,
@@ -24,6 +23,9 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
         Message::new(DISCOVER_LIST_PROTOCOLS, V2_0),
         Message::new(DISCOVER_AGENT, V2_0),
         Message::notifies(NOTIFY_ERRORS, V2_0),
+        Message::trusted(SET_DEVICE_PERMISSIONS, V2_0),
+        Message::trusted(SET_PROTOCOL_PERMISSIONS, V2_0),
+        Message::trusted(RESET_AGENT_CONFIGURATION, V2_0),
     ],
 };
 
@@ -33,11 +35,14 @@ const DISCOVER_IMPLEMENTATION_VERSION: u8 = 0x5;
 const DISCOVER_LIST_PROTOCOLS: u8 = 0x6;
 const DISCOVER_AGENT: u8 = 0x7;
 const NOTIFY_ERRORS: u8 = 0x8;
+const SET_DEVICE_PERMISSIONS: u8 = 0x9;
+const SET_PROTOCOL_PERMISSIONS: u8 = 0xa;
+const RESET_AGENT_CONFIGURATION: u8 = 0xb;
 
 const ERROR_EVENT: u8 = 0;
 
 const PLATFORM: u32 = 0;
-/// What each agent is to itself.
+/// What each agent is to itself, unless it is trusted and knows of others.
 pub(crate) const SELF: u32 = 1;
 /// Whoever asks.
 const CALLER: u32 = u32::MAX;
@@ -58,9 +63,16 @@ pub(crate) fn handle<P: Platform>(
             let enable = flag(call.request.word()?)?;
             call.engine.agent_mut(call.agent)?.errors = enable;
         }
+        SET_DEVICE_PERMISSIONS => return trust::set_device_permissions(call),
+        SET_PROTOCOL_PERMISSIONS => return trust::set_protocol_permissions(call),
+        RESET_AGENT_CONFIGURATION => return trust::reset_agent_configuration(call),
         _ => {
             let protocols = word(protocols(call).count());
-            response.word(protocols | SELF << 8);
+            let agents = match call.engine.agent(call.agent)?.trusted {
+                true => u32::from(call.engine.agents()).min(0xff),
+                false => 1,
+            };
+            response.word(protocols | agents << 8);
         }
     }
     Ok(())
@@ -101,17 +113,18 @@ fn discover_agent<P: Platform>(
     call: &mut Call<'_, '_, P>,
     response: &mut Response<'_>,
 ) -> Result<(), Status> {
-    match call.request.word()? {
-        PLATFORM => {
-            response.word(PLATFORM);
-            response.short_name(b"platform");
-        }
-        SELF | CALLER => {
-            response.word(SELF);
-            response.short_name(&call.engine.agent(call.agent)?.name);
-        }
-        _ => return Err(Status::NotFound),
+    let id = match call.request.word()? {
+        CALLER => call.engine.own_id(call.agent),
+        id => id,
+    };
+    if id == PLATFORM {
+        response.word(PLATFORM);
+        response.short_name(b"platform");
+        return Ok(());
     }
+    let agent = call.engine.agent_called(call.agent, id)?;
+    response.word(id);
+    response.short_name(&call.engine.agent(agent)?.name);
     Ok(())
 }
 
@@ -121,10 +134,15 @@ fn discover_agent<P: Platform>(
 /// |---|---|
 /// | 31 | the platform cannot go on |
 /// | 9:0 | how many commands follow: their headers, each with its status |
-pub(crate) fn error_event(command: Header, status: Status, buffer: &mut [u8]) -> Option<usize> {
+pub(crate) fn error_event(
+    agent: u32,
+    command: Header,
+    status: Status,
+    buffer: &mut [u8],
+) -> Option<usize> {
     let header = Header::notification(PROTOCOL.id, ERROR_EVENT);
     Response::new(buffer).notify(header, |response| {
-        response.word(SELF);
+        response.word(agent);
         response.word(1);
         response.word(command.0);
         response.word(u32::from_le_bytes(status.code().to_le_bytes()));

@@ -147,15 +147,22 @@ impl<'a, P: Platform> Engine<'a, P> {
     /// What it holds is first put into reset, so that nothing of it uses what goes away next. Whatever fails, the rest
     /// is done.
     ///
+    /// What a trusted agent took away stays away.
+    ///
     /// # Errors
     /// The first thing that failed, which [`try_again`](Self::try_again) is for.
     pub fn reset_agent(&mut self, agent: u16) -> Result<(), Status> {
         self.forget_operations(agent);
+        self.undo(agent)
+    }
+
+    /// Resets an agent but for what operations it has going on.
+    pub(crate) fn undo(&mut self, agent: u16) -> Result<(), Status> {
         self.forget_settings(agent)?;
         let mut result = Ok(());
         for kind in STOP {
             for index in self.agent(agent)?.grants(kind) {
-                let stays = self.grant(index)?.starts_on && kind != Kind::Reset;
+                let stays = self.grant(index)?.boots_on() && kind != Kind::Reset;
                 if !stays {
                     self.count(kind, index, false)?;
                     // Also if that vote is none, as what failed before is tried again.
@@ -232,7 +239,7 @@ impl<'a, P: Platform> Engine<'a, P> {
         let mut result = Ok(());
         for kind in start {
             for index in self.agent(agent)?.grants(kind) {
-                if self.grant(index)?.starts_on {
+                if self.grant(index)?.boots_on() {
                     result = result.and(self.vote(kind, index, true));
                 }
             }
@@ -240,7 +247,7 @@ impl<'a, P: Platform> Engine<'a, P> {
         result
     }
 
-    fn agents(&self) -> u16 {
+    pub(crate) fn agents(&self) -> u16 {
         u16::try_from(self.memory.agents.len()).unwrap_or(u16::MAX)
     }
 

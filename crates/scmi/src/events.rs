@@ -3,7 +3,6 @@
 //! What the platform says unasked. Nothing is queued by value: a notification that waits tells what is true when it is
 //! fetched, and a second one of the same changes nothing (virtio 1.4, SCMI, eventq).
 
-use crate::base::SELF;
 use crate::engine::Engine;
 use crate::memory::{Kind, NONE, Ticket, Wanted};
 use crate::platform::Platform;
@@ -84,7 +83,9 @@ impl<P: Platform> Engine<'_, P> {
     pub fn next_event(&mut self, agent: u16, buffer: &mut [u8]) -> Option<usize> {
         while let Some((ticket, header, wanted, result)) = self.next_done(agent) {
             let length = match (wanted, result) {
-                (Wanted::Nothing, Err(status)) => base::error_event(header, status, buffer),
+                (Wanted::Nothing, Err(status)) => {
+                    base::error_event(self.own_id(agent), header, status, buffer)
+                }
                 _ => Some(self.delayed_response(ticket, header, result, buffer)?),
             };
             self.free(ticket);
@@ -134,11 +135,15 @@ impl<P: Platform> Engine<'_, P> {
     ) -> Option<usize> {
         let kind = self.kind(agent, index)?;
         let grant = self.grant(index).ok()?;
-        if !grant.subscribed.has(event) {
+        if !grant.subscribed.has(event) || grant.is_denied() {
             return None; // Not any longer.
         }
         // Others do not exist for an agent: what they cause, the platform does.
-        let cause = if grant.own.has(event) { SELF } else { 0 };
+        let cause = if grant.own.has(event) {
+            self.own_id(agent)
+        } else {
+            0
+        };
         let header = Header::notification(Protocol::of(kind).id, event);
         Response::new(buffer).notify(header, |response| {
             response.word(cause);

@@ -11,7 +11,7 @@
 //! * A [`Platform`] is the hardware: what [`Clocks`], [`Sensors`], [`Resets`], [`PowerDomains`] and [`Voltages`] there
 //!   are, and what can be done with them.
 //! * An [`Agent`] sends commands. It sees what it was given, a [`Grant`] each, numbered from 0. Nothing else exists for
-//!   it, nor does any other agent.
+//!   it, nor does any other agent, unless it is [trusted](Agent::trusted).
 //! * The [`Engine`] is between them, in [`Memory`] that the caller lends.
 //!
 //! # What holds
@@ -25,7 +25,7 @@
 //!
 //! # The life of a command
 //!
-//! [`Engine::handle`] reads the header and finds the protocol, which is a module here: [`base`], [`power`], [`clock`],
+//! [`Engine::handle`] reads the header and finds the protocol, which is a module here: [`base`] (with [`trust`]), [`power`], [`clock`],
 //! [`sensor`] (with [`trip`]), [`reset`], [`voltage`]. Its table tells whether the message exists for this agent, and
 //! its `handle` does what the message says. What may take its time goes through `operations`, what agents share through
 //! `votes`, and what others want to know to `events`.
@@ -49,6 +49,7 @@ mod reset;
 mod sensor;
 mod status;
 mod trip;
+mod trust;
 mod values;
 mod voltage;
 mod votes;

@@ -106,6 +106,7 @@ pub struct Agent {
     pub(crate) events: bool,
     /// Whether it wants to know what failed that it does not wait for.
     pub(crate) errors: bool,
+    pub(crate) trusted: bool,
     /// The first and the last of its grants that have something to notify.
     pub(crate) due: Option<(u16, u16)>,
 }
@@ -126,7 +127,17 @@ impl Agent {
             first: PerKind::default(),
             events: false,
             errors: false,
+            trusted: false,
             due: None,
+        }
+    }
+
+    /// The agent, which may take devices from others and reset them.
+    #[must_use]
+    pub fn trusted(self) -> Self {
+        Self {
+            trusted: true,
+            ..self
         }
     }
 
@@ -169,6 +180,10 @@ pub struct Grant {
     pub(crate) rights: Rights,
     /// Whether the agent wants it on before it has said anything.
     pub(crate) starts_on: bool,
+    /// The device that it belongs to; 0 if it belongs to none.
+    pub(crate) device: u16,
+    /// By what a trusted agent said that it is not the agent's.
+    pub(crate) denied: Bits,
     pub(crate) on: bool,
     pub(crate) subscribed: Bits,
     pub(crate) due: Bits,
@@ -192,6 +207,8 @@ impl Grant {
             next_due: NONE,
             rights,
             starts_on,
+            device: 0,
+            denied: Bits::default(),
             on: false,
             subscribed: Bits::default(),
             due: Bits::default(),
@@ -199,6 +216,22 @@ impl Grant {
             trip: 0,
             config: 0,
         }
+    }
+
+    /// The grant, of what belongs to `device`, a number from 1 on by which a trusted agent takes it away.
+    #[must_use]
+    pub fn of_device(self, device: u16) -> Self {
+        Self { device, ..self }
+    }
+
+    /// Whether a trusted agent took it away.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.denied.first().is_some()
+    }
+
+    /// Whether the agent has it on when it boots.
+    pub(crate) fn boots_on(&self) -> bool {
+        self.starts_on && !self.is_denied()
     }
 }
 

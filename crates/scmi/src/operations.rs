@@ -181,6 +181,26 @@ impl<P: Platform> Engine<'_, P> {
         }
     }
 
+    /// Ends all operations of an agent, who is told if it waits for the response.
+    pub(crate) fn end_operations(&mut self, agent: u16) {
+        let mut waits = false;
+        for place in self.places(agent) {
+            if let Some(pending) = self.memory.pending.get_mut(usize::from(place)) {
+                pending.state = match pending.state {
+                    State::Running(wanted @ Wanted::Response)
+                    | State::Done(wanted @ Wanted::Response, _) => {
+                        waits = true;
+                        State::Done(wanted, Err(Status::GenericError))
+                    }
+                    _ => State::Free,
+                };
+            }
+        }
+        if waits {
+            self.platform.wake(agent);
+        }
+    }
+
     /// How many operations of one agent may go on at a time.
     pub(crate) fn places_each(&self) -> u16 {
         let each = self

@@ -3,7 +3,7 @@
 //! What all protocols have in common: versions, and the messages with which an agent finds out what there is.
 
 use crate::engine::Engine;
-use crate::memory::{Kind, PerKind, Ticket};
+use crate::memory::{Agent, Kind, PerKind, Ticket};
 use crate::platform::Platform;
 use crate::wire::{Header, Request, Response};
 use crate::{Status, base, clock, power, reset, sensor, voltage};
@@ -41,6 +41,8 @@ pub(crate) struct Message {
     since: Profile,
     /// It asks for notifications.
     notifies: bool,
+    /// It is for trusted agents.
+    trusted: bool,
 }
 
 impl Message {
@@ -49,6 +51,7 @@ impl Message {
             id,
             since,
             notifies: false,
+            trusted: false,
         }
     }
 
@@ -57,7 +60,23 @@ impl Message {
             id,
             since,
             notifies: true,
+            trusted: false,
         }
+    }
+
+    pub(crate) const fn trusted(id: u8, since: Profile) -> Self {
+        Self {
+            id,
+            since,
+            notifies: false,
+            trusted: true,
+        }
+    }
+
+    fn is_for(&self, agent: &Agent, profile: Profile) -> bool {
+        self.since <= profile
+            && (agent.events || !self.notifies)
+            && (agent.trusted || !self.trusted)
     }
 }
 
@@ -130,13 +149,14 @@ impl<P: Platform> Call<'_, '_, P> {
         handle: fn(&mut Self, u8, &mut Response<'_>) -> Result<(), Status>,
     ) -> Result<(), Status> {
         let agent = self.engine.agent(self.agent)?;
-        let (configured, events) = (agent.profile, agent.events);
+        let configured = agent.profile;
         let exists = |id: u32| match u8::try_from(id) {
             Ok(PROTOCOL_VERSION | PROTOCOL_ATTRIBUTES | PROTOCOL_MESSAGE_ATTRIBUTES) => true,
             Ok(NEGOTIATE_PROTOCOL_VERSION) => configured >= Profile::V3_2,
-            Ok(id) => protocol.messages.iter().any(|message| {
-                message.id == id && message.since <= profile && (events || !message.notifies)
-            }),
+            Ok(id) => {
+                let mut messages = protocol.messages.iter();
+                messages.any(|message| message.id == id && message.is_for(agent, profile))
+            }
             Err(_) => false,
         };
         let message = self.header.message();
@@ -177,6 +197,15 @@ impl<P: Platform> Call<'_, '_, P> {
 
     /// The grant that the agent calls `id`: its place among all grants.
     pub(crate) fn grant(&self, kind: Kind, id: u32) -> Result<u16, Status> {
+        let grant = self.visible(kind, id)?;
+        if self.engine.grant(grant)?.is_denied() {
+            return Err(Status::Denied);
+        }
+        Ok(grant)
+    }
+
+    /// The same also if the agent may not use it, but does know that it is there.
+    pub(crate) fn visible(&self, kind: Kind, id: u32) -> Result<u16, Status> {
         let grants = self.engine.agent(self.agent)?.grants(kind);
         let index = u16::try_from(id).ok();
         let index = index.and_then(|id| grants.start.checked_add(id));

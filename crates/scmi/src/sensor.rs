@@ -108,7 +108,7 @@ fn description_get<P: Platform>(
     let counts = response.reserve();
     let mut count = 0;
     for id in (index..).take(rest) {
-        let grant = engine.grant(call.grant(Kind::Sensor, id)?)?;
+        let grant = engine.grant(call.visible(Kind::Sensor, id)?)?;
         let sensor = engine.platform.sensor(call.agent, grant.resource)?;
         if response.room() < description_size(&sensor, profile) {
             break;

@@ -313,9 +313,16 @@ fn request() -> impl Strategy<Value = Vec<u32>> {
         Just(0x17)
     ];
     let flags_first = prop_oneof![Just(0x5005u32), Just(0x4404)];
+    // What only a trusted agent may do: deny or allow a device or a protocol of it, and reset an agent.
+    let trust = (9u32..0xc, 0u32..5, 0u32..6, vec(0u32..2, 3));
     prop_oneof![
         6 => (protocol, 0u32..0x12, id.clone(), vec(word.clone(), 0..4)).prop_map(|(protocol, message, id, rest)| {
             [&[protocol << 10 | message, id], &rest[..]].concat()
+        }),
+        1 => trust.prop_map(|(message, agent, device, rest)| match message {
+            0xa => vec![0x400a, agent, device, 0x14 + rest[1], rest[0]],
+            0x9 => vec![0x4009, agent, device, rest[0]],
+            _ => vec![0x400b, agent, rest[0]],
         }),
         2 => (flags_first, 0u32..6, id, word).prop_map(|(header, flags, id, word)| vec![header, flags, id, word, 0]),
     ]
@@ -390,11 +397,11 @@ proptest! {
         }
     }
 
-    /// Whatever agents vote, set and ask, and whenever they are reset: hardware is on exactly if one of them has it on
-    /// by its own account, and when all were reset it is as at boot, for them to read too.
+    /// Whatever agents vote, set and ask, and whenever they are reset or lose a device: hardware is on exactly if one of
+    /// them has it on by its own account, and when all were reset it is as at boot, for them to read too.
     #[test]
     fn hardware_is_on_exactly_while_an_agent_wants_it_on(late: bool, steps in vec(step(), 1..80)) {
-        let agents = [Given::all(&[0, 1, 2, 3, 4]), Given::all(&[4, 1]), Given::all(&[1, 2, 0])];
+        let agents = [Given::all(&[0, 1, 2, 3, 4]), Given::all(&[4, 1]), Given::all(&[1, 2, 0]).trusted()];
         let mut parts = Parts::new(5, &agents);
         let mut engine = parts.engine();
         engine.platform.late = late;
@@ -410,7 +417,8 @@ proptest! {
             }
         }
         for agent in [0, 1, 2] {
-            engine.reset_agent(agent).unwrap();
+            // Permissions too.
+            prop_assert_eq!(ask(&mut engine, 2, &[0x400b, agent + 1, 1]), [0x400b, SUCCESS]);
         }
         prop_assert_eq!(&engine.platform.state, &engine.platform.boot);
         for agent in [0, 1, 2] {
@@ -433,6 +441,9 @@ impl Votes {
                     Answer::Now(length) => words(&room[..length]).get(1) == Some(&SUCCESS),
                     Answer::Later(_) => true,
                 };
+                if let ([0x400b, target, _, ..], true) = (&request[..], accepted) {
+                    self.0.retain(|(of, ..), _| u32::from(*of) + 1 != *target);
+                }
                 if let (Some((kind, id, on)), true) = (Self::vote(request), accepted) {
                     self.0.insert((*agent, kind, id), on);
                 }
@@ -480,7 +491,7 @@ impl Votes {
     }
 }
 
-/// Whether an agent reads that a resource is on, which of resets it cannot.
+/// Whether an agent reads that a resource is on, which of resets it cannot, nor of what was taken from it.
 fn reads_on(engine: &mut Engine<'_, Board>, agent: u16, kind: Kind, id: u32) -> Option<bool> {
     let (get, is_on): (_, fn(u32) -> bool) = match kind {
         Kind::Power => (0x4405, |state| state == 0),
@@ -489,5 +500,5 @@ fn reads_on(engine: &mut Engine<'_, Board>, agent: u16, kind: Kind, id: u32) -> 
         Kind::Voltage => (0x5c06, |mode| mode == 7),
         Kind::Reset => return None,
     };
-    Some(is_on(ask(engine, agent, &[get, id])[2]))
+    ask(engine, agent, &[get, id]).get(2).copied().map(is_on)
 }

@@ -304,6 +304,7 @@ impl Voltages for Board {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Given {
     pub(crate) profile: Profile,
+    pub(crate) trusted: bool,
     pub(crate) grants: PerKind<Vec<(u16, Rights, bool)>>,
 }
 
@@ -316,6 +317,7 @@ impl Given {
             .collect();
         Self {
             profile: Profile::V3_2,
+            trusted: false,
             grants: PerKind {
                 power: of_kind.clone(),
                 clock: of_kind.clone(),
@@ -328,6 +330,13 @@ impl Given {
 
     pub(crate) fn speaking(self, profile: Profile) -> Self {
         Self { profile, ..self }
+    }
+
+    pub(crate) fn trusted(self) -> Self {
+        Self {
+            trusted: true,
+            ..self
+        }
     }
 }
 
@@ -342,7 +351,7 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// For a board with `count` of everything.
+    /// For a board with `count` of everything. What has the same number is of the device of that number, 0 of none.
     pub(crate) fn new(count: u16, agents: &[Given]) -> Self {
         let board = Board::new(count);
         let resources = || vec![Resource::default(); count.into()];
@@ -364,7 +373,8 @@ impl Parts {
             let mut counts = PerKind::default();
             for kind in Kind::ALL {
                 for &(resource, rights, starts_on) in given.grants.of(kind) {
-                    parts.grants.push(Grant::new(resource, rights, starts_on));
+                    let grant = Grant::new(resource, rights, starts_on);
+                    parts.grants.push(grant.of_device(resource));
                     *counts.of_mut(kind) += 1;
                     if kind == Kind::Sensor {
                         let trips = board.sensor(number, resource).unwrap().trip_points;
@@ -374,9 +384,11 @@ impl Parts {
                     }
                 }
             }
-            parts
-                .agents
-                .push(Agent::new(b"cluster", given.profile, counts));
+            let agent = Agent::new(b"cluster", given.profile, counts);
+            parts.agents.push(match given.trusted {
+                true => agent.trusted(),
+                false => agent,
+            });
         }
         parts
     }
@@ -474,5 +486,6 @@ pub(crate) const DENIED: u32 = -3_i32 as u32;
 pub(crate) const NOT_FOUND: u32 = -4_i32 as u32;
 pub(crate) const OUT_OF_RANGE: u32 = -5_i32 as u32;
 pub(crate) const BUSY: u32 = -6_i32 as u32;
+pub(crate) const GENERIC_ERROR: u32 = -8_i32 as u32;
 pub(crate) const HARDWARE_ERROR: u32 = -9_i32 as u32;
 pub(crate) const PROTOCOL_ERROR: u32 = -10_i32 as u32;
