@@ -80,6 +80,10 @@ pub(crate) fn handle<P: Platform>(
         PARENT_SET => parent_set(call),
         PARENT_GET => {
             let (_, clock) = call.resource(Kind::Clock)?;
+            let parents = call.engine.platform.clock(call.agent, clock)?.parents;
+            if parents.is_empty() {
+                return Err(Status::NotSupported);
+            }
             let parent = call.engine.platform.parent(clock)?;
             let id = call.engine.id_of(call.agent, Kind::Clock, parent);
             response.word(id.ok_or(Status::NotFound)?);
@@ -162,15 +166,11 @@ fn rate_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
 
 /// CLOCK_CONFIG_SET, which is longer since version 3 of the protocol.
 fn config_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
-    const OEM: u32 = 0xff << 16;
-
     let (grant, _) = call.resource(Kind::Clock)?;
     let attributes = call.request.word()?;
     if call.engine.profile(call.agent, Kind::Clock)? >= V3_2 {
-        let _oem_value = call.request.word()?;
-        if attributes & OEM != 0 {
-            return Err(Status::NotSupported);
-        }
+        // Of what bits 23:16 name, which no clock has.
+        let _extended_value = call.request.word()?;
     }
     call.vote(Kind::Clock, grant, flag(attributes)?)
 }
@@ -180,10 +180,9 @@ fn config_get<P: Platform>(
     response: &mut Response<'_>,
 ) -> Result<(), Status> {
     let (grant, _) = call.resource(Kind::Clock)?;
-    match call.request.word()? {
-        0 => {}
-        0x1..=0xff => return Err(Status::NotSupported), // Of an OEM.
-        _ => return Err(Status::InvalidParameters),
+    // Bits 7:0 name what else to tell, which no clock has.
+    if call.request.word()? != 0 {
+        return Err(Status::InvalidParameters);
     }
     response.word(0);
     response.word(bit(0, call.engine.grant(grant)?.on));

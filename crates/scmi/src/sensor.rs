@@ -247,7 +247,12 @@ fn axis_name_get<P: Platform>(
     call: &mut Call<'_, '_, P>,
     response: &mut Response<'_>,
 ) -> Result<(), Status> {
-    let (sensor, ids) = axes(call, 68, response)?;
+    let (sensor, ids) = match axes(call, 68, response) {
+        // What is an index elsewhere is an axis_id here, which there is or is not.
+        Ok((_, ids)) if ids.is_empty() => return Err(Status::NotFound),
+        Err(Status::InvalidParameters) => return Err(Status::NotFound),
+        axes => axes?,
+    };
     for id in ids {
         response.word(id.into());
         response.long_name(call.engine.platform.axis(call.agent, sensor, id)?.name);

@@ -139,7 +139,8 @@ fn configuration_switches_the_gate() {
         (&[0x5007, 2, 0, 0], &[0x5007, SUCCESS]),
         (&[0x500b, 2, 0], &[0x500b, SUCCESS, 0, 0, 0]),
         (&[0x500b, 5, 0], &[0x500b, NOT_FOUND]),
-        (&[0x500b, 2, 1], &[0x500b, NOT_SUPPORTED]),
+        // A duty cycle.
+        (&[0x500b, 2, 1], &[0x500b, INVALID_PARAMETERS]),
         (&[0x500b, 2, 0x100], &[0x500b, INVALID_PARAMETERS]),
         (&[0x500b, 2], &[0x500b, PROTOCOL_ERROR]),
     ]);
@@ -153,7 +154,8 @@ fn configurations_that_do_not_exist_change_nothing() {
         (&[0x5007, 2, 5, 0], &[0x5007, INVALID_PARAMETERS]),
         (&[0x5007, 2, 0x0100_0001, 0], &[0x5007, INVALID_PARAMETERS]),
         // A duty cycle.
-        (&[0x5007, 2, 0x0001_0003, 50], &[0x5007, NOT_SUPPORTED]),
+        (&[0x5007, 2, 0x0001_0003, 50], &[0x5007, INVALID_PARAMETERS]),
+        (&[0x5007, 2, 0x0001_0001, 50], &[0x5007, INVALID_PARAMETERS]),
         (&[0x5007, 5, 1, 0], &[0x5007, NOT_FOUND]),
         (&[0x5007, 2, 1], &[0x5007, PROTOCOL_ERROR]),
         (&[0x5007, 2], &[0x5007, PROTOCOL_ERROR]),
@@ -190,6 +192,8 @@ fn parents_are_clocks_of_the_agent() {
         (&[0x500d, 1, 5], &[0x500d, NOT_FOUND]),
         (&[0x500d, 5, 3], &[0x500d, NOT_FOUND]),
         (&[0x500d, 1], &[0x500d, PROTOCOL_ERROR]),
+        // It has no parents.
+        (&[0x500e, 3], &[0x500e, NOT_SUPPORTED]),
         (&[0x500e, 5], &[0x500e, NOT_FOUND]),
         (&[0x500e], &[0x500e, PROTOCOL_ERROR]),
         (&[0x500e, 1], &[0x500e, SUCCESS, 3]),
