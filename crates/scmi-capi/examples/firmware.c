@@ -266,6 +266,8 @@ static void tell(uint32_t agent)
 
 int main(void)
 {
+    bool unfinished = false; /* A processor's reset could not switch off all that it should. */
+
     registers.temperature = 25000;
     registers.level = 800000;
     for (uint16_t clock = 0; clock < COUNT(clocks); clock++)
@@ -284,15 +286,17 @@ int main(void)
             answer(RADIO);
             break;
         case REBOOTED + APPLICATION:
-            scmi_reset_agent(&engine, APPLICATION);
+            unfinished |= scmi_reset_agent(&engine, APPLICATION) != SCMI_SUCCESS;
             break;
         case REBOOTED + RADIO:
-            scmi_reset_agent(&engine, RADIO);
+            unfinished |= scmi_reset_agent(&engine, RADIO) != SCMI_SUCCESS;
             break;
         case TIMER:
             scmi_complete(&engine, ramp, SCMI_SUCCESS);
             registers.temperature += 1000;
             scmi_sensor_updated(&engine, 0);
+            if (unfinished)
+                unfinished = scmi_try_again(&engine) != SCMI_SUCCESS;
             break;
         default:
             return 0;

@@ -674,14 +674,23 @@ void scmi_complete(struct scmi_engine *engine, uint32_t ticket, int32_t status);
 void scmi_sensor_updated(struct scmi_engine *engine, uint16_t sensor);
 
 /**
- * Undoes all that an agent set up: it was reset, it crashed, it went away. Returns the first thing that failed; the
- * rest is done.
+ * Undoes all that an agent set up: it was reset, it crashed, it went away. Returns the first thing that failed, which
+ * `scmi_try_again` is for; the rest is done.
  *
  * # Safety
  * As `scmi_init` says.
  */
 int32_t scmi_reset_agent(struct scmi_engine *engine,
                          uint16_t agent);
+
+/**
+ * Tries again what failed when agents were reset: hardware that nobody wants on and that did not go off, a rate or a
+ * level that could not be given back. Returns the first thing that still fails.
+ *
+ * # Safety
+ * As `scmi_init` says.
+ */
+int32_t scmi_try_again(struct scmi_engine *engine);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -168,15 +168,30 @@ pub unsafe extern "C" fn scmi_sensor_updated(engine: *mut scmi_engine, sensor: u
     unsafe { server(engine) }.sensor_updated(sensor);
 }
 
-/// Undoes all that an agent set up: it was reset, it crashed, it went away. Returns the first thing that failed; the
-/// rest is done.
+/// Undoes all that an agent set up: it was reset, it crashed, it went away. Returns the first thing that failed, which
+/// `scmi_try_again` is for; the rest is done.
 ///
 /// # Safety
 /// As `scmi_init` says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn scmi_reset_agent(engine: *mut scmi_engine, agent: u16) -> i32 {
     // SAFETY: what the caller promises.
-    match unsafe { server(engine) }.reset_agent(agent) {
+    code(unsafe { server(engine) }.reset_agent(agent))
+}
+
+/// Tries again what failed when agents were reset: hardware that nobody wants on and that did not go off, a rate or a
+/// level that could not be given back. Returns the first thing that still fails.
+///
+/// # Safety
+/// As `scmi_init` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn scmi_try_again(engine: *mut scmi_engine) -> i32 {
+    // SAFETY: what the caller promises.
+    code(unsafe { server(engine) }.try_again())
+}
+
+fn code(result: Result<(), Status>) -> i32 {
+    match result {
         Ok(()) => SCMI_SUCCESS,
         Err(status) => status.code(),
     }
