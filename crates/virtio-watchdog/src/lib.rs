@@ -1,4 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The virtio watchdog device, which `SPEC.md` in this crate's folder describes.
+//! The virtio watchdog device, which `SPEC.md` in this crate's folder describes: a guest that does
+//! not ping in time has failed, and is acted upon.
+//!
+//! [`Watchdog`] is the device of one guest. It counts time, and reports to a [`Host`], which knows
+//! the machine that the guest is in, and decides.
 #![forbid(unsafe_code)]
+
+mod device;
+mod host;
+mod timers;
+mod wire;
+
+pub use device::{VERDICT, Watchdog};
+pub use host::{Failure, Host, Report, Verdict};
+pub use timers::{Cause, Settings};

@@ -1,0 +1,588 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The state machine (SPEC.md 5.4), on a clock that whoever asks brings along.
+//!
+//! Times are on that clock, from a beginning that does not matter. Inside, all is on a clock that
+//! stands still while the guest cannot run.
+
+use std::time::Duration;
+
+use crate::wire::{Flags, State, Status, Times};
+
+/// What a timer has left at least when the guest goes on after it could not run.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// For so many times its own time a timer can be excused for the host's troubles.
+const EXCUSES: u32 = 4;
+
+/// What the host allows.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many timers there are: 1 to 65,535.
+    pub channels: u16,
+    /// How long a channel runs without a ping, if the driver does not say.
+    pub timeout: Duration,
+    /// How long before that it tells the driver, if the driver does not say: no time if not at all.
+    /// Below the timeout.
+    pub pretimeout: Duration,
+    /// The shortest timeout that the driver may choose. Not no time.
+    pub min_timeout: Duration,
+    /// The longest timeout that the driver may choose.
+    pub max_timeout: Duration,
+    /// How long a guest may take to boot, if there is a limit.
+    pub boot_timeout: Option<Duration>,
+    /// Whether a channel that was started cannot be stopped.
+    pub lock: bool,
+    /// How long the driver may suspend the channels, if there is a limit.
+    pub max_suspend: Option<Duration>,
+}
+
+impl Default for Settings {
+    /// 30 seconds for one channel, of which the driver can make an hour.
+    fn default() -> Self {
+        Self {
+            channels: 1,
+            timeout: Duration::from_secs(30),
+            pretimeout: Duration::ZERO,
+            min_timeout: Duration::from_millis(100),
+            max_timeout: Duration::from_secs(3600),
+            boot_timeout: None,
+            lock: false,
+            max_suspend: Some(Duration::from_secs(3600)),
+        }
+    }
+}
+
+/// Why the guest is taken to have failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// This channel was not pinged in time.
+    Channel(u16),
+    /// The guest did not boot in time.
+    Boot,
+    /// The driver asked to be restarted, which is no failure, but acted on like one.
+    Restart,
+    /// The guest said that it panicked.
+    Panic,
+    /// Another watchdog of the machine expired.
+    Relayed,
+}
+
+/// What happens as time passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A channel was not pinged for half of its time.
+    Late,
+    /// This channel expires in this time.
+    Pretimeout(u16, Duration),
+    /// This timer has run out. It has not expired: that is for [`Timers::expire`] to say.
+    Due(Cause),
+}
+
+pub(crate) struct Timers {
+    settings: Settings,
+    clock: Clock,
+    /// The boot timer, if it runs.
+    boot: Option<Run>,
+    channels: Vec<Channel>,
+    locked: bool,
+    /// Until when, if the channels are suspended.
+    suspended: Option<Duration>,
+    /// A timer ran out, and whoever asks has been told.
+    told_due: bool,
+    expired: Option<Cause>,
+}
+
+#[derive(Clone, Copy)]
+struct Channel {
+    times: Times,
+    run: Option<Run>,
+}
+
+/// A timer that runs.
+#[derive(Clone, Copy)]
+struct Run {
+    since: Duration,
+    deadline: Duration,
+    /// How long it may be excused for the host's troubles, and how long it was.
+    excuses: Duration,
+    excused: Duration,
+    told_late: bool,
+    told_pretimeout: bool,
+}
+
+impl Run {
+    fn new(now: Duration, timeout: Duration) -> Self {
+        Self {
+            since: now,
+            deadline: now + timeout,
+            excuses: timeout.saturating_mul(EXCUSES),
+            excused: Duration::ZERO,
+            told_late: false,
+            told_pretimeout: false,
+        }
+    }
+
+    /// When a channel with these `times` is late, and when its pretimeout comes, as far as that is
+    /// still to be told.
+    fn tells_at(&self, times: Times, now: Duration) -> [Option<Duration>; 2] {
+        let late = self.since + self.deadline.saturating_sub(self.since) / 2;
+        let tells = !self.told_pretimeout && !times.pretimeout.is_zero() && self.deadline > now;
+        let pretimeout = self.deadline.saturating_sub(times.pretimeout);
+        [
+            (!self.told_late).then_some(late),
+            tells.then_some(pretimeout),
+        ]
+    }
+}
+
+impl Timers {
+    /// Nothing runs.
+    pub(crate) fn new(settings: Settings) -> Self {
+        let times = Times {
+            timeout: settings.timeout,
+            pretimeout: settings.pretimeout,
+        };
+        let channel = Channel { times, run: None };
+        Self {
+            channels: vec![channel; settings.channels.into()],
+            clock: Clock::default(),
+            boot: None,
+            locked: settings.lock,
+            suspended: None,
+            told_due: false,
+            expired: None,
+            settings,
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The guest begins: everything is as at first, and the boot timer runs.
+    pub(crate) fn begin(&mut self, now: Duration) {
+        *self = Self::new(self.settings.clone());
+        self.reset(now);
+    }
+
+    /// There is no guest.
+    pub(crate) fn end(&mut self) {
+        *self = Self::new(self.settings.clone());
+    }
+
+    /// The device or the guest was reset. A boot timer that runs has no more time than it had, but
+    /// if that was our doing.
+    pub(crate) fn reset(&mut self, now: Duration) {
+        let now = self.clock.at(now);
+        let timeout = self.settings.boot_timeout;
+        let fresh = timeout.map(|timeout| Run::new(now, timeout));
+        self.halt();
+        self.boot = match self.expired.take() {
+            None => self.boot.or(fresh),
+            Some(_) => fresh,
+        };
+    }
+
+    /// The guest panicked, and has so long to be reset.
+    pub(crate) fn await_reset(&mut self, now: Duration, time: Duration) {
+        if self.expired.is_none() {
+            self.halt();
+            self.boot = Some(Run::new(self.clock.at(now), time));
+        }
+    }
+
+    /// All that could be done about a guest that failed is done.
+    pub(crate) fn settle(&mut self) {
+        self.halt();
+        self.boot = None;
+        self.expired = None;
+    }
+
+    /// The channels are as they were before any driver.
+    fn halt(&mut self) {
+        let Self { channels, .. } = Self::new(self.settings.clone());
+        self.channels = channels;
+        self.locked = self.settings.lock;
+        self.suspended = None;
+        self.told_due = false;
+    }
+
+    /// A plain ping (5.1).
+    pub(crate) fn plain_ping(&mut self, now: Duration) {
+        let now = self.clock.at(now);
+        if self.expired.is_some() {
+            return;
+        }
+        self.wake(now);
+        let boot = self.boot.take();
+        if let Some(channel) = self.channels.first_mut() {
+            let mut run = Run::new(now, channel.times.timeout);
+            run.deadline = boot.map_or(run.deadline, |boot| run.deadline.max(boot.deadline));
+            channel.run = Some(run);
+        }
+    }
+
+    pub(crate) fn ping(&mut self, channel: u16, now: Duration) -> Result<(), Status> {
+        let now = self.clock.at(now);
+        let channel = self.channel_mut(channel)?;
+        channel.run.ok_or(Status::Invalid)?;
+        channel.run = Some(Run::new(now, channel.times.timeout));
+        self.wake(now);
+        Ok(())
+    }
+
+    pub(crate) fn start(
+        &mut self,
+        channel: u16,
+        times: Option<Times>,
+        lock: bool,
+        now: Duration,
+    ) -> Result<(), Status> {
+        let now = self.clock.at(now);
+        let times = self.check(times)?;
+        let channel = self.channel_mut(channel)?;
+        channel.times = times;
+        channel.run = Some(Run::new(now, times.timeout));
+        self.locked |= lock;
+        self.boot = None;
+        self.wake(now);
+        Ok(())
+    }
+
+    pub(crate) fn stop(&mut self, channel: u16) -> Result<(), Status> {
+        let locked = self.locked;
+        let channel = self.channel_mut(channel)?;
+        if locked && channel.run.is_some() {
+            return Err(Status::Locked);
+        }
+        channel.run = None;
+        Ok(())
+    }
+
+    pub(crate) fn set_timeout(
+        &mut self,
+        channel: u16,
+        times: Option<Times>,
+        now: Duration,
+    ) -> Result<(), Status> {
+        let now = self.clock.at(now);
+        let times = self.check(times)?;
+        let channel = self.channel_mut(channel)?;
+        channel.times = times;
+        channel.run = channel.run.map(|_| Run::new(now, times.timeout));
+        Ok(())
+    }
+
+    /// A second one is no more than the first.
+    pub(crate) fn suspend(&mut self, now: Duration) -> Result<(), Status> {
+        let now = self.clock.at(now);
+        self.watching()?;
+        let max = self.settings.max_suspend.unwrap_or(Duration::MAX);
+        self.suspended
+            .get_or_insert_with(|| now.saturating_add(max));
+        Ok(())
+    }
+
+    pub(crate) fn resume(&mut self, now: Duration) -> Result<(), Status> {
+        let now = self.clock.at(now);
+        self.watching()?;
+        self.wake(now);
+        Ok(())
+    }
+
+    pub(crate) fn boot_done(&mut self) -> Result<(), Status> {
+        self.watching()?;
+        if self.settings.lock && !self.runs() {
+            return Err(Status::Locked);
+        }
+        self.boot = None;
+        Ok(())
+    }
+
+    /// The guest cannot run.
+    pub(crate) fn freeze(&mut self, now: Duration) {
+        self.clock.stop(now);
+    }
+
+    /// The guest can run.
+    pub(crate) fn thaw(&mut self, now: Duration) {
+        if !self.clock.go_on(now) {
+            return;
+        }
+        let now = self.clock.at(now);
+        let grace = |timeout: Duration| now + timeout.min(GRACE);
+        for channel in &mut self.channels {
+            if let Some(run) = &mut channel.run {
+                run.deadline = run.deadline.max(grace(channel.times.timeout));
+            }
+        }
+        if let (Some(boot), Some(timeout)) = (&mut self.boot, self.settings.boot_timeout) {
+            boot.deadline = boot.deadline.max(grace(timeout));
+        }
+    }
+
+    /// What has happened up to now, one thing each time.
+    pub(crate) fn poll(&mut self, now: Duration) -> Option<Event> {
+        let now = self.clock.at(now);
+        if self.expired.is_some() || self.clock.stopped.is_some() {
+            return None;
+        }
+        if self.suspended.is_some_and(|until| until <= now) {
+            self.wake(now);
+        }
+        if let (Some(cause), false) = (self.due(now), self.told_due) {
+            self.told_due = true;
+            return Some(Event::Due(cause));
+        }
+        for (number, channel) in (0..).zip(&mut self.channels) {
+            let (times, Some(run), None) = (channel.times, &mut channel.run, self.suspended) else {
+                continue;
+            };
+            let [late, pretimeout] = run.tells_at(times, now);
+            if late.is_some_and(|at| at <= now) {
+                run.told_late = true;
+                return Some(Event::Late);
+            }
+            if pretimeout.is_some_and(|at| at <= now) {
+                run.told_pretimeout = true;
+                return Some(Event::Pretimeout(number, run.deadline - now));
+            }
+        }
+        None
+    }
+
+    /// How long until [`poll`](Self::poll) has something to say.
+    pub(crate) fn next(&self, now: Duration) -> Option<Duration> {
+        let now = self.clock.at(now);
+        if self.expired.is_some() || self.clock.stopped.is_some() {
+            return None;
+        }
+        let suspended = self.suspended.is_some();
+        let channels = self.channels.iter().filter(|_| !suspended);
+        let told = channels.filter_map(|channel| Some(channel.run?.tells_at(channel.times, now)));
+        let due = self.deadlines().filter(|_| !self.told_due);
+        let next = due.map(|(_, at)| at).chain(told.flatten().flatten());
+        let next = next.chain(self.suspended).min()?;
+        Some(next.saturating_sub(now))
+    }
+
+    /// If a timer has still run out, the guest has failed.
+    pub(crate) fn expire(&mut self, now: Duration) -> Option<Cause> {
+        let now = self.clock.at(now);
+        self.told_due = false;
+        if self.expired.is_some() || self.clock.stopped.is_some() {
+            return None;
+        }
+        self.expired = self.due(now);
+        self.expired
+    }
+
+    /// Timers that have run out have so long again. If that is `limited`, only as long as it does not
+    /// add up to too much. `false` if a timer has run out all the same.
+    pub(crate) fn excuse(&mut self, now: Duration, time: Duration, limited: bool) -> bool {
+        let now = self.clock.at(now);
+        self.told_due = false;
+        let channels = self.channels.iter_mut();
+        let runs = channels.filter_map(|channel| channel.run.as_mut());
+        for run in runs.chain(&mut self.boot) {
+            if run.deadline > now {
+                continue;
+            }
+            if !limited {
+                run.deadline = now + time;
+                continue;
+            }
+            let allowed = time.min(run.excuses.saturating_sub(run.excused));
+            run.excused += allowed;
+            run.deadline = if allowed.is_zero() {
+                run.deadline
+            } else {
+                now + allowed
+            };
+        }
+        self.due(now).is_none()
+    }
+
+    /// How long the timer that this is about has been excused.
+    pub(crate) fn excused(&self, cause: Cause) -> Duration {
+        self.run(cause).map_or(Duration::ZERO, |run| run.excused)
+    }
+
+    /// The guest has failed, whatever its timers say. `false` if that is known.
+    pub(crate) fn fail(&mut self, cause: Cause) -> bool {
+        let news = self.expired.is_none();
+        self.expired.get_or_insert(cause);
+        news
+    }
+
+    /// How long ago the timer that this is about was heard of last, not counting when the guest could
+    /// not run.
+    pub(crate) fn silence(&self, cause: Cause, now: Duration) -> Duration {
+        let now = self.clock.at(now);
+        let run = self.run(cause);
+        run.map_or(Duration::ZERO, |run| now.saturating_sub(run.since))
+    }
+
+    /// How much later than the first that has run out it is.
+    pub(crate) fn lateness(&self, now: Duration) -> Duration {
+        let now = self.clock.at(now);
+        self.deadlines()
+            .map(|(_, deadline)| now.saturating_sub(deadline))
+            .max()
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn has(&self, channel: u16) -> bool {
+        self.channels.len() > usize::from(channel)
+    }
+
+    pub(crate) fn times(&self, channel: u16) -> Times {
+        let Some(channel) = self.channels.get(usize::from(channel)) else {
+            return Times {
+                timeout: Duration::ZERO,
+                pretimeout: Duration::ZERO,
+            };
+        };
+        channel.times
+    }
+
+    pub(crate) fn state(&self, channel: u16, now: Duration) -> State {
+        let now = self.clock.at(now);
+        let channel = self.channels.get(usize::from(channel));
+        match channel.and_then(|channel| Some((channel.times, channel.run?))) {
+            _ if self.expired.is_some() => State::Expired,
+            None => State::Stopped,
+            Some((times, run)) if times.pretimeout > run.deadline.saturating_sub(now) => {
+                State::Pretimeout
+            }
+            Some(_) => State::Running,
+        }
+    }
+
+    /// How long until a channel expires, if it runs.
+    pub(crate) fn time_left(&self, channel: u16, now: Duration) -> Option<Duration> {
+        let now = self.clock.at(now);
+        let run = self.channels.get(usize::from(channel))?.run?;
+        Some(run.deadline.saturating_sub(now))
+    }
+
+    /// How long until the first timer expires, if one runs.
+    pub(crate) fn least_time_left(&self, now: Duration) -> Option<Duration> {
+        let now = self.clock.at(now);
+        let deadlines = self.deadlines().map(|(_, deadline)| deadline);
+        Some(deadlines.min()?.saturating_sub(now))
+    }
+
+    pub(crate) fn flags(&self) -> Flags {
+        Flags {
+            locked: self.locked,
+            running: self.runs(),
+            boot: self.boot.is_some(),
+            suspended: self.suspended.is_some(),
+            expired: self.expired.is_some(),
+        }
+    }
+
+    pub(crate) fn expired(&self) -> Option<Cause> {
+        self.expired
+    }
+
+    fn run(&self, cause: Cause) -> Option<Run> {
+        match cause {
+            Cause::Channel(channel) => self.channels.get(usize::from(channel))?.run,
+            Cause::Boot => self.boot,
+            Cause::Restart | Cause::Panic | Cause::Relayed => None,
+        }
+    }
+
+    fn runs(&self) -> bool {
+        self.channels.iter().any(|channel| channel.run.is_some())
+    }
+
+    /// Too late, or not.
+    fn watching(&self) -> Result<(), Status> {
+        self.expired.map_or(Ok(()), |_| Err(Status::Expired))
+    }
+
+    fn channel_mut(&mut self, channel: u16) -> Result<&mut Channel, Status> {
+        self.watching()?;
+        let channel = self.channels.get_mut(usize::from(channel));
+        channel.ok_or(Status::Invalid)
+    }
+
+    fn check(&self, times: Option<Times>) -> Result<Times, Status> {
+        let settings = &self.settings;
+        let Some(times) = times else {
+            return Ok(Times {
+                timeout: settings.timeout,
+                pretimeout: settings.pretimeout,
+            });
+        };
+        let allowed = settings.min_timeout..=settings.max_timeout;
+        if allowed.contains(&times.timeout) && times.pretimeout < times.timeout {
+            Ok(times)
+        } else {
+            Err(Status::Range)
+        }
+    }
+
+    /// Ends a suspension, if there is one: all that runs has all of its time again.
+    fn wake(&mut self, now: Duration) {
+        if self.suspended.take().is_some() {
+            for channel in &mut self.channels {
+                channel.run = channel.run.map(|_| Run::new(now, channel.times.timeout));
+            }
+        }
+    }
+
+    /// When each timer that runs and does not stand still runs out.
+    fn deadlines(&self) -> impl Iterator<Item = (Cause, Duration)> + '_ {
+        let awake = self.suspended.is_none();
+        let channels = self
+            .channels
+            .iter()
+            .zip(0..)
+            .filter(move |_| awake)
+            .filter_map(|(channel, number)| Some((Cause::Channel(number), channel.run?.deadline)));
+        let boot = self.boot.map(|run| (Cause::Boot, run.deadline));
+        boot.into_iter().chain(channels)
+    }
+
+    /// The timer that has run out first.
+    fn due(&self, now: Duration) -> Option<Cause> {
+        let due = self.deadlines().filter(|(_, deadline)| *deadline <= now);
+        Some(due.min_by_key(|(_, deadline)| *deadline)?.0)
+    }
+}
+
+/// A clock that can be stopped.
+#[derive(Clone, Copy, Debug, Default)]
+struct Clock {
+    /// When it was stopped, on the clock outside.
+    stopped: Option<Duration>,
+    /// How long it stood still before.
+    lost: Duration,
+}
+
+impl Clock {
+    fn at(&self, now: Duration) -> Duration {
+        self.stopped.unwrap_or(now).saturating_sub(self.lost)
+    }
+
+    fn stop(&mut self, now: Duration) {
+        self.stopped.get_or_insert(now);
+    }
+
+    /// `false` if it did not stand still.
+    fn go_on(&mut self, now: Duration) -> bool {
+        let Some(stopped) = self.stopped.take() else {
+            return false;
+        };
+        self.lost += now.saturating_sub(stopped);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;
