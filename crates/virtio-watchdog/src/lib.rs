@@ -9,9 +9,13 @@
 
 mod device;
 mod host;
+#[cfg(feature = "daemon")]
+mod supervisor;
 mod timers;
 mod wire;
 
 pub use device::{VERDICT, Watchdog};
 pub use host::{Failure, Host, Report, Verdict};
+#[cfg(feature = "daemon")]
+pub use supervisor::{Action, Control, Plan, Stage, Supervisor, seconds};
 pub use timers::{Cause, Settings};

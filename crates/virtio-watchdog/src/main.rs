@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! `vhost-user-watchdog`: knows when a virtual machine has failed, and does something about it.
+#![forbid(unsafe_code)]
+
+mod options;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{anyhow, ensure};
+use virtio_backend::Watch;
+use virtio_backend::daemon::{self, Blame, Daemon, Fault, NoTables};
+use virtio_rng::{Source, System};
+use virtio_watchdog::{Action, Control, Plan, Settings, Stage, Supervisor, Watchdog};
+
+use options::Options;
+
+/// A guest that pings ten times in a second is busy enough.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// The longest timeout, unless the configuration says more.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Each ping looks at all of them.
+const CHANNELS: u16 = 256;
+
+struct Watchdogs;
+
+impl Daemon for Watchdogs {
+    const TYPE: &'static str = "watchdog";
+    const ABOUT: &'static str = "Watchdogs for virtual machines: a virtio watchdog device over vhost-user, and what to do \
+         about a guest that failed";
+    const EXAMPLES: &'static str = "\
+Actions, with the seconds that they have to work (and what they need):
+  event       tell the driver that a timer has expired
+  nmi         a non-maskable interrupt (--qmp, --api)
+  dump=FILE   write the guest's memory (--qmp, --api)
+  reset       reset the machine (--qmp, --api)
+  powerdown   press its power button (--qmp, --api)
+  stop        pause it, for somebody to look at (--qmp, --api)
+  quit        end QEMU or cloud-hypervisor (--qmp, --api)
+  term, kill  signal the process that holds our socket
+  exec=COMMAND ARGUMENT…   run a command, for 30 s at most
+  unit=UNIT   restart a unit of systemd
+  notify, notify=SOCKET    tell systemd, or send the record as a datagram
+
+Examples:
+  vhost-user-watchdog --socket-path /run/wd.sock --timeout 30 --qmp /run/qmp.sock
+  vhost-user-watchdog --socket-path /run/wd.sock --boot-timeout 120 --lock \\
+      --qmp /run/qmp.sock --stage nmi@20 --stage reset@30 --stage kill --last stop
+  vhost-user-watchdog --config /etc/vhost-user-watchdog.toml
+
+A configuration file:
+  [[guest]]
+  name = \"cluster\"
+  socket = \"/run/watchdog/cluster.sock\"
+  timeout = 30
+  boot-timeout = 120
+  qmp = \"/run/cluster/qmp.sock\"
+  stage = [\"nmi@20\", \"reset@30\", [\"exec\", \"/usr/bin/page\", \"cluster has failed\"], \"kill\"]
+
+QEMU, whose guest has no watchdog driver but reads entropy (--carrier rng), and a guest with QEMU's
+own watchdog (--relay):
+  -chardev socket,id=wd,path=/run/wd.sock -device vhost-user-rng-pci,chardev=wd
+  -object memory-backend-memfd,id=ram,size=1G,share=on -machine memory-backend=ram
+  -qmp unix:/run/qmp.sock,server=on,wait=off
+  -device i6300esb -action watchdog=none";
+
+    type Options = Options;
+    type Tables = NoTables;
+    type Host = ();
+    type Device = Watchdog;
+
+    fn host(_tables: NoTables) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn device(
+        _host: &mut (),
+        guest: &str,
+        options: Options,
+        watch: &Watch,
+    ) -> Result<Watchdog, Fault> {
+        let settings = settings(&options)?;
+        let carrier = options.carrier.map(|_| Box::new(System::new(guest)));
+        let carrier = carrier.map(|source| -> Box<dyn Source> { source });
+        let plan = plan(guest, options)?;
+        let supervisor = Supervisor::new(plan, watch).blame("stage")?;
+        Watchdog::new(guest, settings, Box::new(supervisor), carrier, watch).blame("timeout")
+    }
+}
+
+fn settings(options: &Options) -> Result<Settings, Fault> {
+    let timeout = options.timeout.0;
+    let max_timeout = options.max_timeout.map(|time| time.0);
+    let max_timeout = max_timeout.unwrap_or_else(|| timeout.max(LONGEST));
+    if timeout < SHORTEST || timeout > max_timeout {
+        let why = anyhow!(
+            "is not between 0.1 and {} seconds",
+            max_timeout.as_secs_f64()
+        );
+        return Err(why).blame("timeout");
+    }
+    if options.pretimeout.0 >= timeout {
+        return Err(anyhow!("is not below the timeout")).blame("pretimeout");
+    }
+    if options.boot_timeout.is_some_and(|time| time.0.is_zero()) {
+        return Err(anyhow!("no guest boots in no time")).blame("boot-timeout");
+    }
+    if options.lock && options.boot_timeout.is_none() {
+        let why = anyhow!("needs a boot-timeout: or a guest gets away by resetting its device");
+        return Err(why).blame("lock");
+    }
+    if !(1..=CHANNELS).contains(&options.channels) {
+        return Err(anyhow!("is not between 1 and {CHANNELS}")).blame("channels");
+    }
+    Ok(Settings {
+        channels: options.channels,
+        timeout,
+        pretimeout: options.pretimeout.0,
+        min_timeout: SHORTEST,
+        max_timeout,
+        boot_timeout: options.boot_timeout.map(|time| time.0),
+        lock: options.lock,
+        max_suspend: Some(options.max_suspend.0),
+    })
+}
+
+fn plan(guest: &str, options: Options) -> Result<Plan, Fault> {
+    let control = match (options.qmp, options.api) {
+        (Some(_), Some(_)) => return Err(anyhow!("there is a qmp already")).blame("api"),
+        (Some(path), None) => Some(Control::Qmp(path)),
+        (None, Some(path)) => Some(Control::Api(path)),
+        (None, None) => None,
+    };
+    if options.relay && !matches!(control, Some(Control::Qmp(_))) {
+        return Err(anyhow!("needs a qmp")).blame("relay");
+    }
+    let settled = |action| Stage {
+        action,
+        settle: Duration::from_secs(10),
+    };
+    let mut stages = options.stage;
+    if stages.is_empty() {
+        if control.is_none() {
+            let why = "say what to do about a guest that failed, or give a qmp or an api";
+            return Err(anyhow!(why)).blame("stage");
+        }
+        stages = vec![settled(Action::Reset), settled(Action::Kill)];
+    }
+    let has_events = options.carrier.is_none();
+    for stage in &stages {
+        possible(&stage.action, control.is_some(), has_events).blame("stage")?;
+    }
+    let last = options.last;
+    if let Some(stage) = &last {
+        possible(&stage.action, control.is_some(), has_events).blame("last")?;
+    }
+    let stop = control.as_ref().map(|_| settled(Action::Stop));
+    Ok(Plan {
+        guest: guest.to_owned(),
+        last: last.or(stop),
+        control,
+        stages,
+        max_resets: options.max_resets,
+        window: options.reset_window.0,
+        kdump_timeout: options.kdump_timeout.0,
+        relay: options.relay,
+        record: options.record,
+    })
+}
+
+/// Whether something can be done at all.
+fn possible(action: &Action, has_control: bool, has_events: bool) -> anyhow::Result<()> {
+    ensure!(
+        has_control || !action.needs_control(),
+        "{action} needs a qmp or an api"
+    );
+    ensure!(
+        has_events || *action != Action::Event,
+        "a guest whose watchdog is carried by another device hears no event"
+    );
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    daemon::main::<Watchdogs>()
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The words of the command line and of the configuration file.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use virtio_watchdog::{Stage, seconds};
+
+/// Options of one guest.
+#[derive(Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Options {
+    /// How long the guest may go without a ping, if its driver does not say
+    #[arg(long, value_name = "SECONDS", default_value = "30")]
+    pub(crate) timeout: Seconds,
+
+    /// Tell the driver so long before its time is up, if it does not say [default: do not]
+    #[arg(long, value_name = "SECONDS", default_value = "0")]
+    pub(crate) pretimeout: Seconds,
+
+    /// The longest timeout that the driver may choose [default: an hour, or the timeout]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) max_timeout: Option<Seconds>,
+
+    /// How long the guest may take to boot, from when it is there and from each reset; without it a
+    /// guest is watched from its first ping on
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) boot_timeout: Option<Seconds>,
+
+    /// Do not let the driver stop what it started
+    #[arg(long)]
+    pub(crate) lock: bool,
+
+    /// How many timers the guest has, one for each processor or task
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) channels: u16,
+
+    /// How long the guest may sleep
+    #[arg(long, value_name = "SECONDS", default_value = "3600")]
+    pub(crate) max_suspend: Seconds,
+
+    /// Be an entropy device, for front ends and guests that know no watchdog: reading entropy is
+    /// the sign of life
+    #[arg(long, value_name = "DEVICE", value_enum)]
+    pub(crate) carrier: Option<Carrier>,
+
+    /// Act through QEMU's monitor at this socket (-qmp unix:PATH,server=on,wait=off)
+    #[arg(long, value_name = "PATH", conflicts_with = "api")]
+    pub(crate) qmp: Option<PathBuf>,
+
+    /// Act through cloud-hypervisor's API at this socket (--api-socket)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) api: Option<PathBuf>,
+
+    /// Act also when QEMU's own watchdog device expires, also without a guest at our socket (with
+    /// -action watchdog=none)
+    #[arg(long, requires = "qmp")]
+    pub(crate) relay: bool,
+
+    /// What to do about a guest that failed; may be given several times: if the guest is not reset
+    /// or gone in time, the next is done [default: reset, then kill]
+    #[arg(long, value_name = "ACTION[@SECONDS][=ARGUMENT]")]
+    pub(crate) stage: Vec<Stage>,
+
+    /// What to do, once, instead, when the guest failed too often [default: stop]
+    #[arg(long, value_name = "ACTION[=ARGUMENT]")]
+    pub(crate) last: Option<Stage>,
+
+    /// How often is not too often
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) max_resets: u32,
+
+    /// How long a failure counts
+    #[arg(long, value_name = "SECONDS", default_value = "900")]
+    pub(crate) reset_window: Seconds,
+
+    /// How long a guest has that panicked and writes down why, if QEMU's pvpanic tells
+    #[arg(long, value_name = "SECONDS", default_value = "300")]
+    pub(crate) kdump_timeout: Seconds,
+
+    /// Append to this file what was seen and done, a line of JSON for each failure
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let seconds = |seconds| Seconds(Duration::from_secs(seconds));
+        Self {
+            timeout: seconds(30),
+            pretimeout: seconds(0),
+            max_timeout: None,
+            boot_timeout: None,
+            lock: false,
+            channels: 1,
+            max_suspend: seconds(3600),
+            carrier: None,
+            qmp: None,
+            api: None,
+            relay: false,
+            stage: Vec::new(),
+            last: None,
+            max_resets: 5,
+            reset_window: seconds(900),
+            kdump_timeout: seconds(300),
+            record: None,
+        }
+    }
+}
+
+/// What carries the watchdog.
+#[derive(Clone, Copy, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Carrier {
+    /// The entropy device
+    Rng,
+}
+
+/// A time in seconds, with or without a fraction.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "f64")]
+pub(crate) struct Seconds(pub(crate) Duration);
+
+impl FromStr for Seconds {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        seconds(text).map(Self)
+    }
+}
+
+impl TryFrom<f64> for Seconds {
+    type Error = anyhow::Error;
+
+    fn try_from(number: f64) -> anyhow::Result<Self> {
+        number.to_string().parse()
+    }
+}

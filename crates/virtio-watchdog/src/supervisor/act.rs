@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The thread that finds out and acts.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use log::{debug, error, info, warn};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::control::{self, Connection, Event};
+use super::mailbox::{Mail, Marks, Shared, Task};
+use super::process::{Process, Vcpu, waited};
+use super::qmp::Status;
+use super::record::{Record, Seen, cause};
+use super::stage::{Action, Stage};
+use super::{Plan, command};
+use crate::{Cause, Failure, Verdict};
+
+/// How often the way to act is looked at while nothing is wrong.
+const CHECK: Duration = Duration::from_secs(10);
+
+/// How soon it is looked for again when it is not there.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// How long it may not be there before that is said: a monitor begins to answer after the guest's
+/// devices are there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a guest is given that did not run.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// See the module.
+pub(super) struct Actor {
+    plan: Plan,
+    shared: Arc<Shared>,
+    /// A front end is connected, and its process, if it is known and lives.
+    is_connected: bool,
+    process: Option<Process>,
+    connection: Option<Connection>,
+    /// How many connections there were.
+    connections: u64,
+    next_check: Instant,
+    /// Since when there is no way to act that was asked for, and whether that was said.
+    lost: Option<(Instant, bool)>,
+    /// The machine is paused, as far as was said.
+    paused: bool,
+    /// The queues stopped, and it is not known yet why.
+    stopped: bool,
+    /// The process was stopped when it was looked at last.
+    was_stopped: bool,
+    /// The guest's processors, when they were looked at last.
+    seen: Option<(Instant, Vec<Vcpu>)>,
+    /// How it was with them when a timer ran out last.
+    last_view: Seen,
+    /// When something was done.
+    spent: VecDeque<Instant>,
+    /// The last stage was run, and nothing since.
+    is_exhausted: bool,
+}
+
+/// How a stage ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Reset,
+    Gone,
+    Paused,
+    /// Nothing came of it in time.
+    Nothing,
+}
+
+impl Actor {
+    pub(super) fn new(plan: Plan, shared: Arc<Shared>) -> Self {
+        Self {
+            plan,
+            shared,
+            is_connected: false,
+            process: None,
+            connection: None,
+            connections: 0,
+            next_check: Instant::now(),
+            lost: None,
+            paused: false,
+            stopped: false,
+            was_stopped: false,
+            seen: None,
+            last_view: Seen::default(),
+            spent: VecDeque::new(),
+            is_exhausted: false,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            let task = self.shared.wait(self.next_check, Mail::take);
+            match task {
+                Some(Task::End) => return,
+                Some(Task::Session(session)) => self.session(session),
+                Some(Task::Monitor(connection, message)) => {
+                    self.heard(connection, message.as_ref());
+                }
+                Some(Task::Stopped) => {
+                    self.stopped = true;
+                    self.check();
+                }
+                Some(Task::Late) => self.look(),
+                Some(Task::Due(failure)) => self.examine(failure),
+                Some(Task::Failed(failure)) => self.failed(failure),
+                None => self.check(),
+            }
+            while let Some(message) = self.connection.as_mut().and_then(Connection::event) {
+                self.event(&message);
+            }
+        }
+    }
+
+    /// A front end came or went.
+    fn session(&mut self, session: Option<Option<u32>>) {
+        self.is_connected = session.is_some();
+        self.process = session.flatten().and_then(|id| {
+            let process = Process::open(id);
+            process
+                .inspect_err(|error| warn!("{}: process {id}: {error}", self.plan.guest))
+                .ok()
+        });
+        (self.paused, self.stopped, self.was_stopped) = (false, false, false);
+        (self.seen, self.lost) = (None, None);
+        self.disconnect();
+        let acts_on_process = |stage: &Stage| matches!(stage.action, Action::Term | Action::Kill);
+        let needs_process = self.plan.stages.iter().any(acts_on_process);
+        if self.is_connected && self.process.is_none() && needs_process {
+            error!(
+                "{}: cannot end its process, which is unknown",
+                self.plan.guest
+            );
+        }
+        self.check();
+    }
+
+    fn disconnect(&mut self) {
+        self.connection = None;
+        self.shared.set_tells_resets(false);
+    }
+
+    /// Sees to the way to act, and what it says of the machine.
+    fn check(&mut self) {
+        self.next_check = Instant::now() + CHECK;
+        self.spend(0);
+        let is_wanted = self.is_connected || self.plan.relay;
+        let (Some(control), true) = (&self.plan.control, is_wanted) else {
+            return;
+        };
+        let path = control.path().display();
+        let checked = match &mut self.connection {
+            Some(connection) => connection.status(),
+            None => {
+                self.connections += 1;
+                let process = self.process.as_ref().map(Process::id);
+                let process = process.filter(|_| !self.plan.relay);
+                let connected = control.connect(process, self.connections, &self.shared);
+                connected.and_then(|mut connection| {
+                    let status = connection.status()?;
+                    self.shared.set_tells_resets(connection.tells_resets());
+                    self.connection = Some(connection);
+                    info!("{}: acts through {path}", self.plan.guest);
+                    Ok(status)
+                })
+            }
+        };
+        match checked {
+            Ok(status) => {
+                self.lost = None;
+                self.status(status);
+            }
+            Err(error) => self.lost(&error),
+        }
+    }
+
+    /// The way to act is not there, which is said when it lasts.
+    fn lost(&mut self, error: &io::Error) {
+        self.disconnect();
+        self.next_check = Instant::now() + RETRY;
+        let (since, said) = self.lost.get_or_insert((Instant::now(), false));
+        let lasts = since.elapsed() >= PATIENCE || error.kind() == ErrorKind::PermissionDenied;
+        if let (Some(control), true, false) = (&self.plan.control, lasts, *said) {
+            *said = true;
+            let path = control.path().display();
+            error!("{}: cannot act through {path}: {error}", self.plan.guest);
+        }
+    }
+
+    /// What the machine does.
+    fn status(&mut self, status: Status) {
+        let paused = status == Status::Paused;
+        if paused != self.paused {
+            self.paused = paused;
+            self.shared.decide(if paused {
+                Verdict::Paused
+            } else {
+                Verdict::Resumed
+            });
+        }
+        if std::mem::take(&mut self.stopped) && !paused {
+            self.shared.decide(Verdict::NotPaused);
+        }
+        if status == Status::Failed {
+            self.shared.decide(Verdict::Failed(Cause::Panic));
+        }
+    }
+
+    /// The monitor said something, or its connection ended.
+    fn heard(&mut self, connection: u64, message: Option<&Value>) -> Option<Event> {
+        let ours = self
+            .connection
+            .as_ref()
+            .is_some_and(|its| its.is(connection));
+        match message {
+            Some(message) if ours => self.event(message),
+            None if ours => {
+                self.lost(&ErrorKind::ConnectionAborted.into());
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn event(&mut self, message: &Value) -> Option<Event> {
+        let event = control::event(message)?;
+        debug!("{}: {event:?}", self.plan.guest);
+        match event {
+            // It may have stopped for its own failure.
+            Event::Paused | Event::Resumed => self.check(),
+            Event::Reset => self.shared.decide(Verdict::Reset),
+            Event::Panicked => self.shared.decide(Verdict::Failed(Cause::Panic)),
+            Event::Dumping => self
+                .shared
+                .decide(Verdict::Dumping(self.plan.kdump_timeout)),
+            Event::Watchdog => self.shared.decide(Verdict::Failed(Cause::Relayed)),
+        }
+        Some(event)
+    }
+
+    /// Remembers how it is with the guest's processors.
+    fn look(&mut self) {
+        let process = self.process.as_ref();
+        self.seen = process.map(|process| (Instant::now(), process.vcpus()));
+    }
+
+    /// How it has been with the guest's processors since they were looked at last.
+    fn view(&mut self) -> Seen {
+        let before = self.seen.take();
+        self.look();
+        let (Some((then, before)), Some((now, vcpus))) = (before, &self.seen) else {
+            return Seen::default();
+        };
+        Seen {
+            window: now.saturating_duration_since(then),
+            before,
+            now: vcpus.clone(),
+        }
+    }
+
+    /// A timer has run out. Was the guest able to ping?
+    fn examine(&mut self, failure: Failure) {
+        let is_stopped = self.process.as_ref().is_some_and(Process::is_stopped);
+        let was_stopped = std::mem::replace(&mut self.was_stopped, is_stopped);
+        let excused = Verdict::Excused {
+            time: GRACE,
+            limited: false,
+        };
+        if is_stopped || was_stopped {
+            debug!("{}: its process is or was stopped", self.plan.guest);
+            return self.shared.decide(excused);
+        }
+        if self.connection.is_some() {
+            self.check();
+        }
+        if self.paused {
+            return self.shared.decide(excused);
+        }
+        let view = self.view();
+        if !view.is_starved() {
+            self.shared.decide(Verdict::Act);
+        } else {
+            let time = waited(&view.before, &view.now);
+            let mut record = self.record(failure, &view);
+            record.conclude("excused");
+            self.keep(&record);
+            self.shared.decide(Verdict::Excused {
+                time,
+                limited: true,
+            });
+        }
+        self.last_view = view;
+    }
+
+    fn record(&self, failure: Failure, view: &Seen) -> Record {
+        Record::new(&self.plan.guest, failure, self.process.as_ref(), view)
+    }
+
+    /// Says what was seen and done, once for all.
+    fn keep(&self, record: &Record) {
+        warn!("{}: {}", self.plan.guest, record.text());
+        if let Some(path) = &self.plan.record {
+            if let Err(error) = record.append(path) {
+                error!("{}: {}: {error}", self.plan.guest, path.display());
+            }
+        }
+    }
+
+    /// Counts so many failures, and whether there is room for one more.
+    fn spend(&mut self, failures: usize) -> bool {
+        let window = self.plan.window;
+        self.spent.retain(|time| time.elapsed() < window);
+        let max = usize::try_from(self.plan.max_resets).unwrap_or(usize::MAX);
+        let may = self.spent.len() + failures <= max;
+        if may {
+            self.spent.extend((0..failures).map(|_| Instant::now()));
+        }
+        let may_restart = self.spent.len() < max;
+        self.shared
+            .may_restart
+            .store(may_restart, Ordering::Release);
+        may
+    }
+
+    /// What is to be done about a failure.
+    fn stages(&mut self, failure: Failure) -> Vec<Stage> {
+        if self.spend(1) {
+            self.is_exhausted = false;
+            let mut stages = self.plan.stages.clone();
+            if failure.cause == Cause::Restart {
+                stages.retain(|stage| stage.action.bites() && stage.action != Action::Nmi);
+            }
+            return stages;
+        }
+        let was_exhausted = std::mem::replace(&mut self.is_exhausted, true);
+        let max = self.plan.max_resets;
+        error!("{}: failed more than {max} times", self.plan.guest);
+        let last = self.plan.last.iter().filter(|_| !was_exhausted);
+        last.cloned().collect()
+    }
+
+    /// Acts.
+    fn failed(&mut self, failure: Failure) {
+        let word = cause(failure.cause);
+        warn!("{}: failed: {word}", self.plan.guest);
+        let view = match failure.cause {
+            Cause::Channel(_) | Cause::Boot => std::mem::take(&mut self.last_view),
+            Cause::Restart | Cause::Panic | Cause::Relayed => self.view(),
+        };
+        let mut record = self.record(failure, &view);
+        let mut conclusion = "nothing helped";
+        for stage in self.stages(failure) {
+            let action = &stage.action;
+            warn!("{}: {action}", self.plan.guest);
+            let outcome = match self.act(&stage, &record) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    warn!("{}: {action}: {error}", self.plan.guest);
+                    record.add(action.word(), &format!("failed: {error}"));
+                    continue;
+                }
+            };
+            record.add(action.word(), outcome.word());
+            if outcome != Outcome::Nothing {
+                conclusion = outcome.word();
+                break;
+            }
+        }
+        record.conclude(conclusion);
+        self.keep(&record);
+        // The device has been told of all else.
+        if !matches!(conclusion, "reset" | "gone") {
+            self.shared.decide(Verdict::Settled);
+        }
+    }
+
+    /// Does what a stage says, and waits for what comes of it.
+    fn act(&mut self, stage: &Stage, record: &Record) -> io::Result<Outcome> {
+        let from = self.shared.marks();
+        let (guest, cause) = (&self.plan.guest, record.cause());
+        match &stage.action {
+            Action::Event => self.shared.decide(Verdict::Tell),
+            Action::Term => self.signal(Signal::TERM)?,
+            Action::Kill => self.signal(Signal::KILL)?,
+            Action::Exec(command) => command::run(command, guest, cause)?,
+            Action::Unit(unit) => command::restart_unit(unit, guest, cause)?,
+            Action::Notify(path) => command::notify(path.as_deref(), &record.text())?,
+            action => {
+                let connection = self.connection.as_mut().ok_or(ErrorKind::NotConnected)?;
+                connection.act(action).inspect_err(|error| {
+                    if error.kind() == ErrorKind::TimedOut {
+                        self.next_check = Instant::now();
+                    }
+                })?;
+            }
+        }
+        if stage.action == Action::Stop {
+            self.status(Status::Paused);
+            return Ok(Outcome::Paused);
+        }
+        Ok(self.settle(stage.settle, from))
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        let process = self.process.as_ref().ok_or(ErrorKind::NotFound)?;
+        process.signal(signal)
+    }
+
+    /// Waits until the guest is reset, or gone.
+    fn settle(&mut self, time: Duration, from: Marks) -> Outcome {
+        let deadline = Instant::now() + time;
+        loop {
+            while let Some(message) = self.connection.as_mut().and_then(Connection::event) {
+                if self.event(&message) == Some(Event::Reset) {
+                    return Outcome::Reset;
+                }
+            }
+            let tells_resets = self
+                .connection
+                .as_ref()
+                .is_some_and(Connection::tells_resets);
+            let next = self.shared.wait(deadline, |mail| {
+                let now = mail.marks();
+                if now.sessions != from.sessions {
+                    Some(Err(Outcome::Gone))
+                } else if now.resets != from.resets && !tells_resets {
+                    Some(Err(Outcome::Reset))
+                } else {
+                    mail.monitor.pop_front().map(Ok)
+                }
+            });
+            match next {
+                None => return Outcome::Nothing,
+                Some(Err(outcome)) => return outcome,
+                Some(Ok((connection, message))) => {
+                    if self.heard(connection, message.as_ref()) == Some(Event::Reset) {
+                        return Outcome::Reset;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Outcome {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Gone => "gone",
+            Self::Paused => "paused",
+            Self::Nothing => "nothing",
+        }
+    }
+}

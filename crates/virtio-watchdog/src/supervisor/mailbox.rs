@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What the device, the monitor and the supervisor's thread leave for each other.
+//!
+//! There is room for one of each kind of news: a guest that makes news all the time fills nothing
+//! while the thread waits for a command that hangs.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rustix::event::{EventfdFlags, eventfd};
+use serde_json::Value;
+use virtio_backend::Watch;
+
+use crate::{Failure, Report, VERDICT, Verdict};
+
+/// Messages of the monitor that wait to be read. It says a few in a second at most, unless it is not
+/// the monitor that it claims to be.
+const MONITOR: usize = 256;
+
+/// Between the guest's loop and the supervisor's thread.
+pub(super) struct Shared {
+    mail: Mutex<Mail>,
+    news: Condvar,
+    verdicts: Mutex<VecDeque<Verdict>>,
+    /// Readable when there are verdicts.
+    decided: OwnedFd,
+    pub(super) tells_resets: AtomicBool,
+    pub(super) may_restart: AtomicBool,
+}
+
+/// News for the supervisor's thread.
+#[derive(Default)]
+pub(super) struct Mail {
+    /// The front end's process, if there is a front end.
+    session: Option<Option<u32>>,
+    session_is_news: bool,
+    marks: Marks,
+    stopped: bool,
+    late: bool,
+    due: Option<Failure>,
+    failed: Option<Failure>,
+    /// Messages of the monitor's connection of this number, and its end.
+    pub(super) monitor: VecDeque<(u64, Option<Value>)>,
+    over: bool,
+}
+
+/// How often a front end came or went, and the device was reset.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Marks {
+    pub(super) sessions: u64,
+    pub(super) resets: u64,
+}
+
+/// What there is to do.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// The guest is to be served no more.
+    End,
+    /// A front end came, from this process, or went.
+    Session(Option<Option<u32>>),
+    /// The monitor's connection of this number said something, or ended.
+    Monitor(u64, Option<Value>),
+    /// The queues stopped.
+    Stopped,
+    /// A channel is late.
+    Late,
+    /// A timer has run out.
+    Due(Failure),
+    /// The guest has failed.
+    Failed(Failure),
+}
+
+impl Mail {
+    pub(super) fn take(&mut self) -> Option<Task> {
+        if self.over {
+            return Some(Task::End);
+        }
+        if std::mem::take(&mut self.session_is_news) {
+            return Some(Task::Session(self.session));
+        }
+        if let Some((connection, message)) = self.monitor.pop_front() {
+            return Some(Task::Monitor(connection, message));
+        }
+        if std::mem::take(&mut self.stopped) {
+            return Some(Task::Stopped);
+        }
+        if std::mem::take(&mut self.late) {
+            return Some(Task::Late);
+        }
+        let due = self.due.take().map(Task::Due);
+        due.or_else(|| self.failed.take().map(Task::Failed))
+    }
+
+    pub(super) fn marks(&self) -> Marks {
+        self.marks
+    }
+
+    fn session(&mut self, session: Option<Option<u32>>) {
+        *self = Self {
+            session,
+            session_is_news: true,
+            marks: Marks {
+                sessions: self.marks.sessions + 1,
+                ..self.marks
+            },
+            monitor: std::mem::take(&mut self.monitor),
+            over: self.over,
+            ..Self::default()
+        };
+    }
+}
+
+impl Shared {
+    /// Has `watch` say when there are verdicts.
+    pub(super) fn new(watch: &Watch) -> io::Result<Self> {
+        let decided = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        watch.add(&decided, VERDICT)?;
+        Ok(Self {
+            mail: Mutex::default(),
+            news: Condvar::new(),
+            verdicts: Mutex::default(),
+            decided,
+            tells_resets: AtomicBool::new(false),
+            may_restart: AtomicBool::new(true),
+        })
+    }
+
+    pub(super) fn report(&self, report: Report) {
+        let mut mail = lock(&self.mail);
+        match report {
+            Report::Connected(process) => mail.session(Some(process)),
+            Report::Disconnected => mail.session(None),
+            Report::Stopped => mail.stopped = true,
+            Report::Reset => mail.marks.resets += 1,
+            Report::Late => mail.late = true,
+            Report::Due(failure) => mail.due = Some(failure),
+            Report::Failed(failure) => mail.failed = Some(failure),
+        }
+        drop(mail);
+        self.news.notify_all();
+    }
+
+    pub(super) fn marks(&self) -> Marks {
+        lock(&self.mail).marks
+    }
+
+    /// The guest is to be served no more.
+    pub(super) fn end(&self) {
+        lock(&self.mail).over = true;
+        self.news.notify_all();
+    }
+
+    /// The monitor's connection of this number said something, or ended. `false` if nobody listens.
+    pub(super) fn hear(&self, connection: u64, message: Option<Value>) -> bool {
+        let mut mail = lock(&self.mail);
+        let listens = !mail.over && mail.monitor.len() < MONITOR;
+        if listens || message.is_none() {
+            mail.monitor.push_back((connection, message));
+        }
+        drop(mail);
+        self.news.notify_all();
+        listens
+    }
+
+    /// What `look` finds in the mail, as soon as it finds something, but no later than `deadline`.
+    pub(super) fn wait<T>(
+        &self,
+        deadline: Instant,
+        mut look: impl FnMut(&mut Mail) -> Option<T>,
+    ) -> Option<T> {
+        let mut mail = lock(&self.mail);
+        loop {
+            if let Some(found) = look(&mut mail) {
+                return Some(found);
+            }
+            let left = deadline.checked_duration_since(Instant::now())?;
+            let waited = self.news.wait_timeout(mail, left);
+            mail = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    pub(super) fn decide(&self, verdict: Verdict) {
+        lock(&self.verdicts).push_back(verdict);
+        // Fails when it is readable already.
+        rustix::io::write(&self.decided, &1u64.to_ne_bytes()).ok();
+    }
+
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        let mut verdicts = lock(&self.verdicts);
+        let verdict = verdicts.pop_front();
+        if verdict.is_none() {
+            // Fails when it was read already.
+            rustix::io::read(&self.decided, &mut [0; 8]).ok();
+        }
+        verdict
+    }
+
+    pub(super) fn set_tells_resets(&self, tells: bool) {
+        self.tells_resets.store(tells, Ordering::Release);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

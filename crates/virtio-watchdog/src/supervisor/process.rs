@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The process that a guest runs in, as the host's kernel sees it.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// A process, which stays the one it was: its number may be another's one day.
+#[derive(Debug)]
+pub(super) struct Process {
+    id: u32,
+    pidfd: OwnedFd,
+}
+
+/// A thread that runs the guest's code.
+#[derive(Clone, Debug)]
+pub(super) struct Vcpu {
+    pub(super) thread: u32,
+    pub(super) name: String,
+    /// As in proc_pid_stat(5): R runs, S sleeps, D waits for a disk, T is stopped.
+    pub(super) state: char,
+    /// How long it has run, and how long it was kept waiting for a processor.
+    pub(super) ran: Duration,
+    pub(super) waited: Duration,
+}
+
+impl Process {
+    pub(super) fn open(id: u32) -> io::Result<Self> {
+        let number = i32::try_from(id).ok().and_then(Pid::from_raw);
+        let pid = number.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(Self {
+            id,
+            pidfd: pidfd_open(pid, PidfdFlags::empty())?,
+        })
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.id
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(pidfd_send_signal(&self.pidfd, signal)?)
+    }
+
+    /// Whether somebody stopped it, or looks at it with a debugger.
+    pub(super) fn is_stopped(&self) -> bool {
+        let state = state(Path::new(&format!("/proc/{}/stat", self.id)));
+        state.is_some_and(|(_, state)| matches!(state, 'T' | 't'))
+    }
+
+    /// The threads that run the guest's code: by the names that the VMMs that we know give them, or
+    /// else the process's first, as in User-Mode Linux.
+    pub(super) fn vcpus(&self) -> Vec<Vcpu> {
+        let tasks = format!("/proc/{}/task", self.id);
+        let threads = fs::read_dir(&tasks).into_iter().flatten().flatten();
+        let mut all: Vec<_> = threads
+            .filter_map(|entry| vcpu(entry.file_name().to_str()?.parse().ok()?, &entry.path()))
+            .collect();
+        all.sort_by_key(|vcpu| vcpu.thread);
+        let is_named = |vcpu: &Vcpu| {
+            ["CPU ", "ALL CPUs", "vcpu", "crosvm_vcpu"]
+                .iter()
+                .any(|name| vcpu.name.starts_with(name))
+        };
+        if all.iter().any(is_named) {
+            all.retain(is_named);
+        } else {
+            all.retain(|vcpu| vcpu.thread == self.id);
+        }
+        all
+    }
+}
+
+fn vcpu(thread: u32, folder: &Path) -> Option<Vcpu> {
+    let (name, state) = state(&folder.join("stat"))?;
+    // Without it in the kernel nobody is known to wait.
+    let times = fs::read_to_string(folder.join("schedstat")).unwrap_or_default();
+    let mut times = times.split_ascii_whitespace().map(|time| time.parse().ok());
+    let mut time = || Duration::from_nanos(times.next().flatten().unwrap_or(0));
+    Some(Vcpu {
+        thread,
+        name,
+        state,
+        ran: time(),
+        waited: time(),
+    })
+}
+
+/// Name and state of a thread, of which the name may have any characters.
+fn state(path: &Path) -> Option<(String, char)> {
+    let stat = fs::read(path).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    let (before, after) = stat.rsplit_once(')')?;
+    let (_, name) = before.split_once('(')?;
+    Some((name.to_owned(), after.trim_start().chars().next()?))
+}
+
+/// For how long the thread that waited longest was kept waiting for a processor between two looks.
+pub(super) fn waited(before: &[Vcpu], now: &[Vcpu]) -> Duration {
+    let waits = now.iter().filter_map(|vcpu| {
+        let then = before.iter().find(|then| then.thread == vcpu.thread)?;
+        Some(vcpu.waited.saturating_sub(then.waited))
+    });
+    waits.max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use rustix::process::{WaitOptions, waitpid};
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_seen_stopped_and_going_on_and_ended() {
+        let mut child = Command::new("/bin/cat")
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let process = Process::open(child.id()).unwrap();
+        assert!(!process.is_stopped());
+
+        let id = Pid::from_raw(child.id().try_into().unwrap());
+        let changes = WaitOptions::UNTRACED | WaitOptions::CONTINUED;
+        for (signal, is_stopped) in [(Signal::STOP, true), (Signal::CONT, false)] {
+            process.signal(signal).unwrap();
+            waitpid(id, changes).unwrap();
+            assert_eq!(process.is_stopped(), is_stopped);
+        }
+        process.signal(Signal::KILL).unwrap();
+        assert!(!child.wait().unwrap().success());
+        // Its number may be another's now. That one is not ours to end.
+        process.signal(Signal::KILL).unwrap_err();
+    }
+
+    #[test]
+    fn our_own_first_thread_runs_and_is_told_by_a_name_with_any_characters() {
+        let threads = Process::open(std::process::id()).unwrap().vcpus();
+        assert_eq!(threads.len(), 1);
+        assert_eq!(threads[0].thread, std::process::id());
+        assert!(threads[0].ran > Duration::ZERO);
+
+        let named = std::thread::Builder::new().name("CPU 0) (R".into());
+        let named = named.spawn(|| Process::open(std::process::id()).unwrap().vcpus());
+        let threads = named.unwrap().join().unwrap();
+        assert_eq!(threads.len(), 1);
+        assert_eq!((&*threads[0].name, threads[0].state), ("CPU 0) (R", 'R'));
+    }
+
+    #[test]
+    fn the_thread_that_waited_longest_counts() {
+        let vcpu = |thread, waited| Vcpu {
+            thread,
+            name: String::new(),
+            state: 'S',
+            ran: Duration::ZERO,
+            waited: Duration::from_secs(waited),
+        };
+        let before = [vcpu(1, 10), vcpu(2, 20)];
+        let now = [vcpu(1, 13), vcpu(2, 21), vcpu(3, 100)];
+        assert_eq!(waited(&before, &now), Duration::from_secs(3));
+        assert_eq!(waited(&before, &[]), Duration::ZERO);
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What was seen of a guest that seems to have failed, and what was done: for people, as JSON.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::process::{Process, Vcpu};
+use crate::{Cause, Failure};
+
+/// A record, which grows while something is done.
+#[derive(Debug)]
+pub(super) struct Record(Value);
+
+/// The guest's processors, at two times.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// How long it is between the two.
+    pub(super) window: Duration,
+    pub(super) before: Vec<Vcpu>,
+    pub(super) now: Vec<Vcpu>,
+}
+
+impl Record {
+    /// What is known of a guest, of which `failure` says what happened.
+    pub(super) fn new(
+        guest: &str,
+        failure: Failure,
+        process: Option<&Process>,
+        seen: &Seen,
+    ) -> Self {
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self(json!({
+            "time": round(time.unwrap_or_default()),
+            "guest": guest,
+            "cause": cause(failure.cause),
+            "channel": match failure.cause {
+                Cause::Channel(channel) => Some(channel),
+                _ => None,
+            },
+            "silence": round(failure.silence),
+            "excused": round(failure.excused),
+            "host": if seen.is_starved() || !failure.excused.is_zero() { "overloaded" } else { "fine" },
+            "process": process.map(Process::id),
+            "window": round(seen.window),
+            "vcpus": seen.now.iter().map(|vcpu| seen.describe(vcpu)).collect::<Vec<_>>(),
+            "stages": [],
+        }))
+    }
+
+    /// What was done, and what came of it.
+    pub(super) fn add(&mut self, what: &str, outcome: &str) {
+        if let Some(Value::Array(stages)) = self.0.get_mut("stages") {
+            stages.push(json!({"do": what, "outcome": outcome}));
+        }
+    }
+
+    /// What came of it in the end.
+    pub(super) fn conclude(&mut self, outcome: &str) {
+        if let Some(fields) = self.0.as_object_mut() {
+            fields.insert("outcome".to_owned(), outcome.into());
+        }
+    }
+
+    /// Appends the record to a file, as a line.
+    pub(super) fn append(&self, path: &Path) -> io::Result<()> {
+        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+        file.write_all(format!("{}\n", self.0).as_bytes())
+    }
+
+    /// The word for what happened.
+    pub(super) fn cause(&self) -> &str {
+        let cause = self.0.get("cause").and_then(Value::as_str);
+        cause.unwrap_or_default()
+    }
+
+    pub(super) fn text(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+impl Seen {
+    /// Whether the processor that waited longest waited more than it could run.
+    pub(super) fn is_starved(&self) -> bool {
+        let waited = super::process::waited(&self.before, &self.now);
+        waited * 2 > self.window && !self.window.is_zero()
+    }
+
+    fn describe(&self, vcpu: &Vcpu) -> Value {
+        let before = self.before.iter().find(|then| then.thread == vcpu.thread);
+        let since = |now: Duration, then: fn(&Vcpu) -> Duration| {
+            before.map(|before| round(now.saturating_sub(then(before))))
+        };
+        json!({
+            "thread": vcpu.thread,
+            "name": vcpu.name,
+            "state": vcpu.state.to_string(),
+            "ran": since(vcpu.ran, |vcpu| vcpu.ran),
+            "waited": since(vcpu.waited, |vcpu| vcpu.waited),
+        })
+    }
+}
+
+/// The word for a cause.
+pub(super) fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Channel(_) => "expired",
+        Cause::Boot => "boot",
+        Cause::Restart => "restart",
+        Cause::Panic => "panic",
+        Cause::Relayed => "relayed",
+    }
+}
+
+/// Seconds, to the millisecond.
+fn round(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e3).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_says_what_was_seen_and_done() {
+        let vcpu = |ran, waited| Vcpu {
+            thread: 7,
+            name: "CPU 0/KVM".into(),
+            state: 'R',
+            ran: Duration::from_millis(ran),
+            waited: Duration::from_millis(waited),
+        };
+        let seen = Seen {
+            window: Duration::from_secs(5),
+            before: vec![vcpu(1000, 100)],
+            now: vec![vcpu(1100, 5000)],
+        };
+        let failure = Failure {
+            cause: Cause::Channel(3),
+            silence: Duration::from_millis(10_500),
+            excused: Duration::ZERO,
+        };
+        let mut record = Record::new("radio", failure, None, &seen);
+        record.add("reset", "failed: no monitor");
+        record.add("kill", "the guest is gone");
+        record.conclude("gone");
+        let mut value = record.0.clone();
+        assert!(value["time"].as_f64().unwrap() > 1e9);
+        value.as_object_mut().unwrap().remove("time");
+        assert_eq!(
+            value,
+            json!({
+                "guest": "radio", "cause": "expired", "channel": 3, "silence": 10.5, "excused": 0.0,
+                "host": "overloaded", "process": null, "window": 5.0,
+                "vcpus": [
+                    {"thread": 7, "name": "CPU 0/KVM", "state": "R", "ran": 0.1, "waited": 4.9},
+                ],
+                "stages": [
+                    {"do": "reset", "outcome": "failed: no monitor"},
+                    {"do": "kill", "outcome": "the guest is gone"},
+                ],
+                "outcome": "gone",
+            })
+        );
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records");
+        record.append(&path).unwrap();
+        record.append(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        assert_eq!(text.lines().next(), Some(&*record.text()));
+    }
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What is done about a guest that failed, in the words of the configuration.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+/// One thing that is done, and how long the guest then has to be gone or reset, before the next is.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Text")]
+pub struct Stage {
+    /// What is done.
+    pub action: Action,
+    /// How long it has to work.
+    pub settle: Duration,
+}
+
+/// What can be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The driver is told that a timer has expired.
+    Event,
+    /// A non-maskable interrupt.
+    Nmi,
+    /// The guest's memory is written to this file.
+    Dump(PathBuf),
+    /// The machine is reset.
+    Reset,
+    /// The machine's power button is pressed.
+    PowerDown,
+    /// The machine is paused, for somebody to look at.
+    Stop,
+    /// The machine monitor is told to end.
+    Quit,
+    /// SIGTERM to the process that holds our socket.
+    Term,
+    /// SIGKILL to the process that holds our socket.
+    Kill,
+    /// A command is run: its path, and its arguments.
+    Exec(Vec<String>),
+    /// A systemd unit is restarted.
+    Unit(String),
+    /// What happened is told to this socket, or to who started us if there is none.
+    Notify(Option<PathBuf>),
+}
+
+impl Action {
+    /// The word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Nmi => "nmi",
+            Self::Dump(_) => "dump",
+            Self::Reset => "reset",
+            Self::PowerDown => "powerdown",
+            Self::Stop => "stop",
+            Self::Quit => "quit",
+            Self::Term => "term",
+            Self::Kill => "kill",
+            Self::Exec(_) => "exec",
+            Self::Unit(_) => "unit",
+            Self::Notify(_) => "notify",
+        }
+    }
+
+    /// Whether it needs QEMU's monitor or cloud-hypervisor's API.
+    pub fn needs_control(&self) -> bool {
+        match self {
+            Self::Nmi | Self::Dump(_) | Self::Reset | Self::PowerDown | Self::Stop | Self::Quit => {
+                true
+            }
+            Self::Event
+            | Self::Term
+            | Self::Kill
+            | Self::Exec(_)
+            | Self::Unit(_)
+            | Self::Notify(_) => false,
+        }
+    }
+
+    /// Whether it can end what is wrong, and does not only tell of it.
+    pub fn bites(&self) -> bool {
+        !matches!(self, Self::Event | Self::Dump(_) | Self::Notify(_))
+    }
+
+    /// How long it has to work, if the configuration does not say.
+    fn settle(&self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Dump(_) | Self::Notify(_) => 0,
+            Self::Event => 5,
+            Self::PowerDown => 60,
+            _ => 10,
+        })
+    }
+
+    /// The action of this `word`, which may need an argument, or several.
+    fn new(word: &str, arguments: Vec<String>) -> Result<Self> {
+        let one = || match arguments.as_slice() {
+            [argument] if !argument.is_empty() => Ok(argument.clone()),
+            _ => bail!("{word} needs one argument, as in {word}=…"),
+        };
+        let action = match word {
+            "dump" => Self::Dump(one()?.into()),
+            "unit" => Self::Unit(one()?),
+            "notify" if arguments.is_empty() => Self::Notify(None),
+            "notify" => Self::Notify(Some(one()?.into())),
+            "exec" => {
+                let program = arguments.first().context("exec needs a command")?;
+                ensure!(
+                    program.starts_with('/'),
+                    "exec needs the whole path of a command, which {program:?} is not"
+                );
+                Self::Exec(arguments)
+            }
+            _ => {
+                let action = match word {
+                    "event" => Self::Event,
+                    "nmi" => Self::Nmi,
+                    "reset" => Self::Reset,
+                    "powerdown" => Self::PowerDown,
+                    "stop" => Self::Stop,
+                    "quit" => Self::Quit,
+                    "term" => Self::Term,
+                    "kill" => Self::Kill,
+                    _ => bail!(
+                        "{word:?} is none of event, nmi, dump, reset, powerdown, stop, quit, term, \
+                         kill, exec, unit, notify"
+                    ),
+                };
+                ensure!(arguments.is_empty(), "{word} has no arguments");
+                action
+            }
+        };
+        Ok(action)
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// `WORD[@SECONDS][=ARGUMENT…]`
+impl FromStr for Stage {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (head, arguments) = match text.split_once('=') {
+            Some((head, arguments)) => (head, arguments.split_ascii_whitespace().collect()),
+            None => (text, Vec::new()),
+        };
+        Self::new(head, arguments.into_iter().map(str::to_owned).collect())
+    }
+}
+
+impl Stage {
+    fn new(head: &str, arguments: Vec<String>) -> Result<Self> {
+        let (word, settle) = match head.split_once('@') {
+            Some((word, settle)) => (word, Some(seconds(settle)?)),
+            None => (head, None),
+        };
+        let action = Action::new(word, arguments)?;
+        let settle = settle.unwrap_or_else(|| action.settle());
+        Ok(Self { action, settle })
+    }
+}
+
+/// A time in seconds, with or without a fraction, up to a year.
+///
+/// # Errors
+/// When the text is not one.
+pub fn seconds(text: &str) -> Result<Duration> {
+    const YEAR: f64 = 366.0 * 86400.0;
+    let seconds = text.parse().ok().filter(|time| (0.0..=YEAR).contains(time));
+    let seconds: f64 = seconds.with_context(|| format!("{text:?} is not a time in seconds"))?;
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// In a file, a stage whose arguments have spaces in them is an array.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "neither a stage, as \"reset@30\", nor an array of one and its arguments"
+)]
+enum Text {
+    Whole(String),
+    Parts(Vec<String>),
+}
+
+impl TryFrom<Text> for Stage {
+    type Error = anyhow::Error;
+
+    fn try_from(text: Text) -> Result<Self> {
+        match text {
+            Text::Whole(text) => text.parse(),
+            Text::Parts(mut parts) => {
+                ensure!(!parts.is_empty(), "an empty array is no stage");
+                let arguments = parts.split_off(1);
+                Self::new(&parts.concat(), arguments)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, action: Action, settle: u64) {
+        let stage: Stage = text.parse().unwrap();
+        let settle = Duration::from_secs(settle);
+        assert_eq!(stage, Stage { action, settle });
+    }
+
+    #[test]
+    fn stages_are_a_word_a_time_and_arguments() {
+        check("reset", Action::Reset, 10);
+        check("reset@30", Action::Reset, 30);
+        check("event@0", Action::Event, 0);
+        check("dump=/var/dump", Action::Dump("/var/dump".into()), 0);
+        check(
+            "unit@5=vm@1.service",
+            Action::Unit("vm@1.service".into()),
+            5,
+        );
+        check("notify", Action::Notify(None), 0);
+        check("notify=/run/s", Action::Notify(Some("/run/s".into())), 0);
+        let command = ["/bin/page", "--who", "ops=1"].map(str::to_owned);
+        check(
+            "exec=/bin/page --who ops=1",
+            Action::Exec(command.into()),
+            10,
+        );
+        for (word, action) in [
+            ("nmi", Action::Nmi),
+            ("stop", Action::Stop),
+            ("quit", Action::Quit),
+            ("term", Action::Term),
+            ("kill", Action::Kill),
+        ] {
+            check(word, action, 10);
+        }
+        check("powerdown", Action::PowerDown, 60);
+    }
+
+    #[test]
+    fn an_array_has_arguments_with_spaces() {
+        let parts = ["exec@3", "/bin/page", "the guest failed"].map(str::to_owned);
+        let stage = Stage::try_from(Text::Parts(parts.into())).unwrap();
+        let command = ["/bin/page", "the guest failed"].map(str::to_owned);
+        assert_eq!(stage.action, Action::Exec(command.into()));
+        assert_eq!(stage.settle, Duration::from_secs(3));
+        assert!(Stage::try_from(Text::Parts(Vec::new())).is_err());
+    }
+
+    #[test]
+    fn what_is_no_stage_is_an_error_that_says_why() {
+        for (text, why) in [
+            ("", "is none of"),
+            ("reboot", "is none of"),
+            ("reset=now", "has no arguments"),
+            ("reset@", "not a time"),
+            ("reset@soon", "not a time"),
+            ("reset@-1", "not a time"),
+            ("reset@NaN", "not a time"),
+            ("reset@1e99", "not a time"),
+            ("dump", "needs one argument"),
+            ("dump=", "needs one argument"),
+            ("dump=a b", "needs one argument"),
+            ("exec", "needs a command"),
+            ("exec=reboot", "whole path"),
+            ("unit=", "needs one argument"),
+        ] {
+            let error = text.parse::<Stage>().unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}

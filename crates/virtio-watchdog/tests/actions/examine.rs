@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Was a guest able to ping?
+
+use std::process;
+
+use rustix::process::Signal;
+use serde_json::json;
+use virtio_watchdog::{Cause, Host, Report, Verdict};
+
+use crate::common::{FAILURE, Monitor, Rig, Victim};
+
+fn is_unlimited_excuse(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Excused { limited: false, time } if !time.is_zero())
+}
+
+#[test]
+fn a_guest_that_could_run_is_not_excused() {
+    let monitor = Monitor::new();
+    let mut rig = Rig::new(&["reset"], monitor.control());
+    rig.report(Report::Connected(Some(process::id())));
+    rig.report(Report::Late);
+    rig.report(Report::Due(FAILURE));
+    assert_eq!(rig.verdict(), Verdict::Act);
+}
+
+#[test]
+fn a_guest_that_nobody_knows_more_of_is_not_excused() {
+    let mut rig = Rig::new(&["kill"], None);
+    rig.report(Report::Connected(None));
+    rig.report(Report::Due(FAILURE));
+    assert_eq!(rig.verdict(), Verdict::Act);
+}
+
+#[test]
+fn a_machine_that_is_paused_is_told_of_and_excuses() {
+    let monitor = Monitor::new();
+    monitor.set_status("paused");
+    let mut rig = Rig::new(&["reset"], monitor.control());
+    rig.report(Report::Connected(Some(process::id())));
+    assert_eq!(rig.verdict(), Verdict::Paused);
+    rig.report(Report::Due(FAILURE));
+    assert!(is_unlimited_excuse(rig.verdict()));
+
+    monitor.set_status("running");
+    monitor.say(&json!({"event": "RESUME"}));
+    assert_eq!(rig.verdict(), Verdict::Resumed);
+    monitor.set_status("postmigrate");
+    monitor.say(&json!({"event": "STOP"}));
+    assert_eq!(rig.verdict(), Verdict::Paused);
+}
+
+#[test]
+fn queues_that_stop_tell_a_pause_from_a_driver_that_went_away() {
+    let monitor = Monitor::new();
+    let mut rig = Rig::new(&["reset"], monitor.control());
+    rig.report(Report::Connected(Some(process::id())));
+    rig.report(Report::Stopped);
+    assert_eq!(rig.verdict(), Verdict::NotPaused);
+    monitor.set_status("paused");
+    rig.report(Report::Stopped);
+    assert_eq!(rig.verdict(), Verdict::Paused);
+}
+
+#[test]
+fn a_machine_that_stopped_for_its_own_failure_has_failed() {
+    let monitor = Monitor::new();
+    let mut rig = Rig::new(&["reset"], monitor.control());
+    rig.report(Report::Connected(Some(process::id())));
+    monitor.set_status("internal-error");
+    monitor.say(&json!({"event": "STOP"}));
+    assert_eq!(rig.verdict(), Verdict::Failed(Cause::Panic));
+}
+
+#[test]
+fn a_guest_that_panics_has_failed_or_has_time_to_write_down_why() {
+    let monitor = Monitor::new();
+    let mut rig = Rig::new(&["reset"], monitor.control());
+    rig.report(Report::Connected(Some(process::id())));
+    monitor.say(&json!({"event": "GUEST_CRASHLOADED", "data": {"action": "run"}}));
+    let verdict = rig.verdict();
+    assert!(matches!(verdict, Verdict::Dumping(time) if time.as_secs() == 300));
+    monitor.say(&json!({"event": "GUEST_PANICKED", "data": {"action": "run"}}));
+    assert_eq!(rig.verdict(), Verdict::Failed(Cause::Panic));
+}
+
+#[test]
+fn resets_are_told_while_there_is_a_monitor() {
+    let monitor = Monitor::new();
+    let mut rig = Rig::new(&["reset"], monitor.control());
+    assert!(!rig.supervisor.tells_resets());
+    rig.report(Report::Connected(Some(process::id())));
+    monitor.say(&json!({"event": "RESET", "data": {"guest": true, "reason": "guest-reset"}}));
+    assert_eq!(rig.verdict(), Verdict::Reset);
+    assert!(rig.supervisor.tells_resets());
+    rig.report(Report::Disconnected);
+    rig.report(Report::Connected(None));
+    monitor.end();
+    rig.report(Report::Due(FAILURE));
+    assert_eq!(rig.verdict(), Verdict::Act);
+    assert!(!rig.supervisor.tells_resets());
+}
+
+#[test]
+fn another_watchdog_of_the_machine_is_heard_without_a_front_end() {
+    let monitor = Monitor::new();
+    let mut rig = Rig::with(&["reset"], monitor.control(), |plan| plan.relay = true);
+    monitor.say(&json!({"event": "WATCHDOG", "data": {"action": "none"}}));
+    assert_eq!(rig.verdict(), Verdict::Failed(Cause::Relayed));
+}
+
+#[test]
+fn a_process_that_is_stopped_excuses_and_once_more_when_it_goes_on() {
+    let victim = Victim::new();
+    let mut rig = Rig::new(&["kill"], None);
+    rig.report(Report::Connected(Some(victim.id())));
+    victim.send(Signal::STOP);
+    for _ in 0..2 {
+        rig.report(Report::Due(FAILURE));
+        assert!(is_unlimited_excuse(rig.verdict()));
+    }
+    victim.send(Signal::CONT);
+    rig.report(Report::Due(FAILURE));
+    assert!(is_unlimited_excuse(rig.verdict()));
+    rig.report(Report::Due(FAILURE));
+    assert_eq!(rig.verdict(), Verdict::Act);
+}
