@@ -9,6 +9,7 @@
 
 mod device;
 mod host;
+mod settings;
 #[cfg(feature = "daemon")]
 mod supervisor;
 mod timers;
@@ -16,6 +17,6 @@ mod wire;
 
 pub use device::{VERDICT, Watchdog};
 pub use host::{Failure, Host, Report, Verdict};
+pub use settings::{Cause, Settings};
 #[cfg(feature = "daemon")]
 pub use supervisor::{Action, Control, Plan, Stage, Supervisor, seconds};
-pub use timers::{Cause, Settings};

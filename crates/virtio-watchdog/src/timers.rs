@@ -5,68 +5,19 @@
 //! Times are on that clock, from a beginning that does not matter. Inside, all is on a clock that
 //! stands still while the guest cannot run.
 
+mod clock;
+mod run;
+
 use std::time::Duration;
 
+use clock::Clock;
+use run::{Channel, Run};
+
+use crate::settings::{Cause, Settings};
 use crate::wire::{Flags, State, Status, Times};
 
 /// What a timer has left at least when the guest goes on after it could not run.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// For so many times its own time a timer can be excused for the host's troubles.
-const EXCUSES: u32 = 4;
-
-/// What the host allows.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// How many timers there are: 1 to 65,535.
-    pub channels: u16,
-    /// How long a channel runs without a ping, if the driver does not say.
-    pub timeout: Duration,
-    /// How long before that it tells the driver, if the driver does not say: no time if not at all.
-    /// Below the timeout.
-    pub pretimeout: Duration,
-    /// The shortest timeout that the driver may choose. Not no time.
-    pub min_timeout: Duration,
-    /// The longest timeout that the driver may choose.
-    pub max_timeout: Duration,
-    /// How long a guest may take to boot, if there is a limit.
-    pub boot_timeout: Option<Duration>,
-    /// Whether a channel that was started cannot be stopped.
-    pub lock: bool,
-    /// How long the driver may suspend the channels, if there is a limit.
-    pub max_suspend: Option<Duration>,
-}
-
-impl Default for Settings {
-    /// 30 seconds for one channel, of which the driver can make an hour.
-    fn default() -> Self {
-        Self {
-            channels: 1,
-            timeout: Duration::from_secs(30),
-            pretimeout: Duration::ZERO,
-            min_timeout: Duration::from_millis(100),
-            max_timeout: Duration::from_secs(3600),
-            boot_timeout: None,
-            lock: false,
-            max_suspend: Some(Duration::from_secs(3600)),
-        }
-    }
-}
-
-/// Why the guest is taken to have failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// This channel was not pinged in time.
-    Channel(u16),
-    /// The guest did not boot in time.
-    Boot,
-    /// The driver asked to be restarted, which is no failure, but acted on like one.
-    Restart,
-    /// The guest said that it panicked.
-    Panic,
-    /// Another watchdog of the machine expired.
-    Relayed,
-}
 
 /// What happens as time passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,49 +42,6 @@ pub(crate) struct Timers {
     /// A timer ran out, and whoever asks has been told.
     told_due: bool,
     expired: Option<Cause>,
-}
-
-#[derive(Clone, Copy)]
-struct Channel {
-    times: Times,
-    run: Option<Run>,
-}
-
-/// A timer that runs.
-#[derive(Clone, Copy)]
-struct Run {
-    since: Duration,
-    deadline: Duration,
-    /// How long it may be excused for the host's troubles, and how long it was.
-    excuses: Duration,
-    excused: Duration,
-    told_late: bool,
-    told_pretimeout: bool,
-}
-
-impl Run {
-    fn new(now: Duration, timeout: Duration) -> Self {
-        Self {
-            since: now,
-            deadline: now + timeout,
-            excuses: timeout.saturating_mul(EXCUSES),
-            excused: Duration::ZERO,
-            told_late: false,
-            told_pretimeout: false,
-        }
-    }
-
-    /// When a channel with these `times` is late, and when its pretimeout comes, as far as that is
-    /// still to be told.
-    fn tells_at(&self, times: Times, now: Duration) -> [Option<Duration>; 2] {
-        let late = self.since + self.deadline.saturating_sub(self.since) / 2;
-        let tells = !self.told_pretimeout && !times.pretimeout.is_zero() && self.deadline > now;
-        let pretimeout = self.deadline.saturating_sub(times.pretimeout);
-        [
-            (!self.told_late).then_some(late),
-            tells.then_some(pretimeout),
-        ]
-    }
 }
 
 impl Timers {
@@ -325,7 +233,7 @@ impl Timers {
     /// What has happened up to now, one thing each time.
     pub(crate) fn poll(&mut self, now: Duration) -> Option<Event> {
         let now = self.clock.at(now);
-        if self.expired.is_some() || self.clock.stopped.is_some() {
+        if self.expired.is_some() || self.clock.is_stopped() {
             return None;
         }
         if self.suspended.is_some_and(|until| until <= now) {
@@ -355,7 +263,7 @@ impl Timers {
     /// How long until [`poll`](Self::poll) has something to say.
     pub(crate) fn next(&self, now: Duration) -> Option<Duration> {
         let now = self.clock.at(now);
-        if self.expired.is_some() || self.clock.stopped.is_some() {
+        if self.expired.is_some() || self.clock.is_stopped() {
             return None;
         }
         let suspended = self.suspended.is_some();
@@ -371,7 +279,7 @@ impl Timers {
     pub(crate) fn expire(&mut self, now: Duration) -> Option<Cause> {
         let now = self.clock.at(now);
         self.told_due = false;
-        if self.expired.is_some() || self.clock.stopped.is_some() {
+        if self.expired.is_some() || self.clock.is_stopped() {
             return None;
         }
         self.expired = self.due(now);
@@ -553,34 +461,6 @@ impl Timers {
     fn due(&self, now: Duration) -> Option<Cause> {
         let due = self.deadlines().filter(|(_, deadline)| *deadline <= now);
         Some(due.min_by_key(|(_, deadline)| *deadline)?.0)
-    }
-}
-
-/// A clock that can be stopped.
-#[derive(Clone, Copy, Debug, Default)]
-struct Clock {
-    /// When it was stopped, on the clock outside.
-    stopped: Option<Duration>,
-    /// How long it stood still before.
-    lost: Duration,
-}
-
-impl Clock {
-    fn at(&self, now: Duration) -> Duration {
-        self.stopped.unwrap_or(now).saturating_sub(self.lost)
-    }
-
-    fn stop(&mut self, now: Duration) {
-        self.stopped.get_or_insert(now);
-    }
-
-    /// `false` if it did not stand still.
-    fn go_on(&mut self, now: Duration) -> bool {
-        let Some(stopped) = self.stopped.take() else {
-            return false;
-        };
-        self.lost += now.saturating_sub(stopped);
-        true
     }
 }
 

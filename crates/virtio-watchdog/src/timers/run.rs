@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Timers that run.
+
+use std::time::Duration;
+
+use crate::wire::Times;
+
+/// For so many times its own time a timer can be excused for the host's troubles.
+const EXCUSES: u32 = 4;
+
+/// A channel.
+#[derive(Clone, Copy)]
+pub(super) struct Channel {
+    pub(super) times: Times,
+    pub(super) run: Option<Run>,
+}
+
+/// A timer that runs.
+#[derive(Clone, Copy)]
+pub(super) struct Run {
+    pub(super) since: Duration,
+    pub(super) deadline: Duration,
+    /// How long it may be excused for the host's troubles, and how long it was.
+    pub(super) excuses: Duration,
+    pub(super) excused: Duration,
+    pub(super) told_late: bool,
+    pub(super) told_pretimeout: bool,
+}
+
+impl Run {
+    pub(super) fn new(now: Duration, timeout: Duration) -> Self {
+        Self {
+            since: now,
+            deadline: now + timeout,
+            excuses: timeout.saturating_mul(EXCUSES),
+            excused: Duration::ZERO,
+            told_late: false,
+            told_pretimeout: false,
+        }
+    }
+
+    /// When a channel with these `times` is late, and when its pretimeout comes, as far as that is
+    /// still to be told.
+    pub(super) fn tells_at(&self, times: Times, now: Duration) -> [Option<Duration>; 2] {
+        let late = self.since + self.deadline.saturating_sub(self.since) / 2;
+        let tells = !self.told_pretimeout && !times.pretimeout.is_zero() && self.deadline > now;
+        let pretimeout = self.deadline.saturating_sub(times.pretimeout);
+        [
+            (!self.told_late).then_some(late),
+            tells.then_some(pretimeout),
+        ]
+    }
+}
