@@ -93,6 +93,28 @@ impl Device {
     }
 }
 
+/// The modules for Linux that are ours: drivers in `crates/*/linux`, and what tests them in
+/// `crates/*/tests/linux`.
+pub fn modules() -> Result<Vec<PathBuf>> {
+    let mut modules = Vec::new();
+    for entry in fs::read_dir(workspace().join("crates"))? {
+        let package = entry?.path();
+        for folder in [package.join("linux"), package.join("tests/linux")] {
+            if !folder.is_dir() {
+                continue;
+            }
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                if path.extension().is_some_and(|extension| extension == "c") {
+                    modules.push(path);
+                }
+            }
+        }
+    }
+    modules.sort();
+    Ok(modules)
+}
+
 /// The checkout.
 #[must_use]
 pub fn workspace() -> &'static Path {

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
-use xtask::guest::{Answer, Front, Guest};
+use xtask::guest::{self, Answer, Front, Guest};
 use xtask::trial::{run, trial};
 
 fn main() -> ExitCode {
@@ -33,6 +33,11 @@ fn main() -> ExitCode {
             "dropped_guest_leaves_no_process",
             &[Uml],
             dropped_guest_leaves_no_process,
+        ),
+        trial(
+            "drivers_build_for_the_oldest_linux",
+            &[],
+            guest::build_drivers_for_oldest,
         ),
     ])
 }

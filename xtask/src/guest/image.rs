@@ -47,8 +47,9 @@ pub fn prepare(fronts: &[Front]) -> Result<Vec<Image>> {
     let devices = Device::all()?;
     let image = |front: &Front| {
         let kernel = source.kernel(*front)?;
+        let drivers = source.drivers(*front)?;
         Ok(Image {
-            initramfs: initramfs(&cache, *front, &kernel, &devices)?,
+            initramfs: initramfs(&cache, *front, [&kernel, &drivers], &devices)?,
             kernel: kernel.join("vmlinuz"),
             device_tree: None,
         })
@@ -56,7 +57,20 @@ pub fn prepare(fronts: &[Front]) -> Result<Vec<Image>> {
     fronts.iter().map(image).collect()
 }
 
-fn initramfs(cache: &Cache, front: Front, kernel: &Path, devices: &[Device]) -> Result<PathBuf> {
+/// For checks: builds our drivers for the oldest Linux that they are for.
+pub fn build_drivers_for_oldest() -> Result<()> {
+    let cache = Cache::open()?;
+    Source::fetch_oldest(&cache)?.drivers(Front::default_here())?;
+    Ok(())
+}
+
+/// `modules` are the folders in whose `lib` some are.
+fn initramfs(
+    cache: &Cache,
+    front: Front,
+    modules: [&Path; 2],
+    devices: &[Device],
+) -> Result<PathBuf> {
     let architecture = match front {
         Front::Uml | Front::QemuX86_64 => Architecture::Amd64,
         Front::QemuArm64 => Architecture::Arm64,
@@ -73,15 +87,11 @@ fn initramfs(cache: &Cache, front: Front, kernel: &Path, devices: &[Device]) -> 
         .map(|package| packages::fetch(cache, package, architecture))
         .collect::<Result<Vec<_>>>()?;
 
-    let mut inputs = vec![
-        INIT.as_bytes().to_vec(),
-        kernel.as_os_str().as_encoded_bytes().to_vec(),
-    ];
-    inputs.extend(
-        packages
-            .iter()
-            .map(|package| package.as_os_str().as_encoded_bytes().to_vec()),
-    );
+    let mut inputs = vec![INIT.as_bytes().to_vec()];
+    let paths = modules
+        .into_iter()
+        .chain(packages.iter().map(PathBuf::as_path));
+    inputs.extend(paths.map(|path| path.as_os_str().as_encoded_bytes().to_vec()));
     for device in devices {
         inputs.push(device.package.as_bytes().to_vec());
         inputs.push(fs::read(device.check())?);
@@ -101,23 +111,24 @@ fn initramfs(cache: &Cache, front: Front, kernel: &Path, devices: &[Device]) -> 
         }
         fs::write(root.join("init"), INIT)?;
         fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755))?;
-        pack(root, &kernel.join("lib"), &into.join("initramfs"))
+        pack(root, modules, &into.join("initramfs"))
     })?;
     Ok(folder.join("initramfs"))
 }
 
 /// Not compressed: unpacking costs an emulated processor more than reading.
-const PACK: &str = r#"cp -r "$1" .
-find . | cpio --quiet --create --format=newc --owner=+0:+0 >"$2""#;
+const PACK: &str = r#"cp -r "$1/lib" "$2/lib" .
+find . | cpio --quiet --create --format=newc --owner=+0:+0 >"$3""#;
 
-fn pack(root: &Path, modules: &Path, initramfs: &Path) -> Result<()> {
+fn pack(root: &Path, modules: [&Path; 2], initramfs: &Path) -> Result<()> {
     tools::require(&[Tool {
         file: "cpio",
         package: "cpio",
     }])?;
     let mut pack = Command::new("sh");
     pack.args(["-ec", PACK, "pack"])
-        .args([modules, initramfs])
+        .args(modules)
+        .arg(initramfs)
         .current_dir(root);
     let status = pack.status()?;
     ensure!(status.success(), "pack the root file system: {status}");

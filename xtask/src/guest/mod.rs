@@ -28,7 +28,7 @@ use crate::process::{Line, NoLine, Process, Stream, bound_to_us};
 use qmp::Qmp;
 
 pub use front::{Front, install_qemu};
-pub use image::{Image, prepare};
+pub use image::{Image, build_drivers_for_oldest, prepare};
 
 /// From power-on to the first prompt. An emulated guest needs three seconds on an idle host.
 const BOOT: Duration = Duration::from_secs(60);
