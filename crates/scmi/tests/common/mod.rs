@@ -3,6 +3,8 @@
 //! A board in memory, and the memory for an engine on it.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod agent;
+
 use std::collections::BTreeSet;
 
 use scmi::{
@@ -459,8 +461,13 @@ pub(crate) fn event(engine: &mut Engine<'_, Board>, agent: u16) -> Option<Vec<u3
 
 /// Has all operations that go on end well.
 pub(crate) fn complete(engine: &mut Engine<'_, Board>) {
+    end(engine, Ok(()));
+}
+
+/// Has all operations that go on end.
+pub(crate) fn end(engine: &mut Engine<'_, Board>, result: Result<(), Status>) {
     for ticket in std::mem::take(&mut engine.platform.tickets) {
-        engine.complete(ticket, Ok(()));
+        engine.complete(ticket, result);
     }
 }
 
