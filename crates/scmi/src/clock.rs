@@ -164,14 +164,11 @@ fn rate_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
     })
 }
 
-/// CLOCK_CONFIG_SET, which is longer since version 3 of the protocol.
+/// CLOCK_CONFIG_SET. Since version 3 of the protocol a value follows the attributes, for what their bits 23:16 name, of
+/// which no clock has any. It is not asked for, as Linux 6.1 does not send it, whatever version it is told.
 fn config_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
     let (grant, _) = call.resource(Kind::Clock)?;
     let attributes = call.request.word()?;
-    if call.engine.profile(call.agent, Kind::Clock)? >= V3_2 {
-        // Of what bits 23:16 name, which no clock has.
-        let _extended_value = call.request.word()?;
-    }
     call.vote(Kind::Clock, grant, flag(attributes)?)
 }
 

@@ -157,7 +157,6 @@ fn configurations_that_do_not_exist_change_nothing() {
         (&[0x5007, 2, 0x0001_0003, 50], &[0x5007, INVALID_PARAMETERS]),
         (&[0x5007, 2, 0x0001_0001, 50], &[0x5007, INVALID_PARAMETERS]),
         (&[0x5007, 5, 1, 0], &[0x5007, NOT_FOUND]),
-        (&[0x5007, 2, 1], &[0x5007, PROTOCOL_ERROR]),
         (&[0x5007, 2], &[0x5007, PROTOCOL_ERROR]),
         (&[0x5007], &[0x5007, PROTOCOL_ERROR]),
         (&[0x500b, 2, 0], &[0x500b, SUCCESS, 0, 0, 0]),
