@@ -2,7 +2,7 @@
 
 /*
  * A firmware that serves two processors, each through a mailbox in shared memory (SCMI 3.2, shared memory based
- * transport) for its commands and one for what it is told unasked.
+ * transport) for its commands and one for what it is told unasked. One is trusted, and may take the other's clock away.
  *
  * Its system on chip is a PLL with two clocks behind it, a temperature sensor, a reset, a power domain, and a regulator
  * that takes its time. The registers of it are variables here; board.c is what a real board's support would be.
@@ -189,13 +189,15 @@ static const struct scmi_grant measuring[] = {{.resource = 0, .rights = ALL, .st
 static const struct scmi_grant application_clocks[] = {
     {.resource = SPI, .rights = ALL}, {.resource = UART, .rights = ALL}, {.resource = PLL},
 };
-static const struct scmi_grant radio_clocks[] = {{.resource = UART, .rights = SCMI_SWITCH}};
+static const struct scmi_grant radio_clocks[] = {
+    {.resource = UART, .rights = SCMI_SWITCH, .device = 1},
+};
 
 enum { APPLICATION, RADIO, AGENTS };
 
 static const struct scmi_agent agents[AGENTS] = {
     [APPLICATION] = {
-        .name = "application", .profile = SCMI_3_2,
+        .name = "application", .profile = SCMI_3_2, .trusted = true,
         .power_domains = first, .power_domain_count = 1,
         .clocks = application_clocks, .clock_count = COUNT(application_clocks),
         .sensors = measuring, .sensor_count = 1,

@@ -270,6 +270,20 @@ fn processors_share_a_clock_and_one_is_rebooted() {
 }
 
 #[test]
+fn the_trusted_processor_takes_the_clock_from_the_other() {
+    let mut board = Board::boot();
+    // The radio is its agent 2, and device 1 is the radio's clock.
+    let take = [0x4009, 2, 1, 0];
+    assert_eq!(board.ask(RADIO, &take), [0x4009, NOT_SUPPORTED]);
+    assert_eq!(board.ask(APPLICATION, &take), [0x4009, SUCCESS]);
+    assert_eq!(board.ask(RADIO, &[0x5007, 0, 1]), [0x5007, DENIED]);
+    assert_eq!(board.ask(APPLICATION, &[0x5006, 1])[1], SUCCESS);
+    // All as it was.
+    assert_eq!(board.ask(APPLICATION, &[0x400b, 2, 1]), [0x400b, SUCCESS]);
+    assert_eq!(board.ask(RADIO, &[0x5007, 0, 1]), [0x5007, SUCCESS]);
+}
+
+#[test]
 fn what_comes_later_comes_by_the_other_mailbox() {
     let mut board = Board::boot();
     // A level, which is there when the timer says so.
