@@ -25,10 +25,10 @@
 //!
 //! # The life of a command
 //!
-//! [`Engine::handle`] reads the header and finds the protocol, which is a module here: [`base`] (with [`trust`]), [`power`], [`clock`],
-//! [`sensor`] (with [`trip`]), [`reset`], [`voltage`]. Its table tells whether the message exists for this agent, and
-//! its `handle` does what the message says. What may take its time goes through `operations`, what agents share through
-//! `votes`, and what others want to know to `events`.
+//! [`Engine::handle`] reads the header and finds the protocol, which is a module here: [`base`] (with [`trust`]),
+//! [`power`], [`clock`], [`sensor`] (with [`trip`]), [`reset`], [`voltage`]. Its table tells whether the message exists
+//! for this agent, and its `handle` does what the message says. What may take its time goes through `operations`, what
+//! agents share through `votes`, and what others want to know to `events`.
 #![no_std]
 #![forbid(unsafe_code)]
 #![allow(

@@ -106,6 +106,7 @@ pub struct Agent {
     pub(crate) events: bool,
     /// Whether it wants to know what failed that it does not wait for.
     pub(crate) errors: bool,
+    /// Whether it knows of the others and may do something to them.
     pub(crate) trusted: bool,
     /// The first and the last of its grants that have something to notify.
     pub(crate) due: Option<(u16, u16)>,
@@ -182,7 +183,7 @@ pub struct Grant {
     pub(crate) starts_on: bool,
     /// The device that it belongs to; 0 if it belongs to none.
     pub(crate) device: u16,
-    /// By what a trusted agent said that it is not the agent's.
+    /// In which ways a trusted agent took it away.
     pub(crate) denied: Bits,
     pub(crate) on: bool,
     pub(crate) subscribed: Bits,
