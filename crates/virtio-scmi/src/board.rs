@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The platform that guests share: the engine, behind a lock that is held for one message at a time.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use log::{error, info};
+use rustix::event::{EventfdFlags, eventfd};
+use scmi::{
+    Agent, Engine, Kind, Memory, Pending, PerKind, Profile, Resource, Rights, Sensors, Trip,
+};
+use virtio_backend::{Timer, Token, Watch};
+
+use crate::Scmi;
+use crate::description::{Description, Mistake};
+use crate::soc::{Event, NO_NAME, Names, Soc, is_name, nothing};
+
+/// How many operations one guest may have going on, or waiting for a buffer to tell their end.
+pub(crate) const PLACES: u16 = 16;
+
+/// How much that is due is done in one turn of the first guest's loop.
+const TURN: usize = 64;
+
+/// The engine has something for the guest.
+pub(crate) const WOKEN: Token = Token(0);
+/// The platform's time has come.
+pub(crate) const TIME: Token = Token(1);
+
+/// A platform, made up as described. Guests are [added](Self::guest) before the first one is served.
+#[derive(Clone)]
+pub struct Board(Arc<Shared>);
+
+struct Shared {
+    plan: Mutex<Option<Plan>>,
+    platform: OnceLock<Option<Mutex<Platform>>>,
+    /// Since some moment, never backwards.
+    time: Box<dyn Fn() -> Duration + Send + Sync>,
+}
+
+/// What there is before the platform starts.
+struct Plan {
+    soc: Soc,
+    names: Names,
+    /// Whether more than one guest may be given it.
+    shared: PerKind<Vec<bool>>,
+    /// A guest that was given it.
+    holders: PerKind<HashMap<u16, (u16, String)>>,
+    agents: Vec<Agent>,
+    grants: Vec<scmi::Grant>,
+    trips: Vec<Trip>,
+    wakes: Vec<OwnedFd>,
+    timer: Option<Timer>,
+}
+
+struct Platform {
+    /// Its memory is lent for good: the platform is there as long as the process.
+    engine: Engine<'static, Soc>,
+    wakes: Vec<OwnedFd>,
+    timer: Option<Timer>,
+    /// When the timer expires.
+    armed: Option<Duration>,
+}
+
+/// What a guest is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// What kind of resource.
+    pub kind: Kind,
+    /// What the platform calls it.
+    pub name: String,
+    /// What the guest calls it, if that is something else. Linux wants names that no two clocks have.
+    pub alias: Option<String>,
+    /// What the guest may do with it.
+    pub access: Access,
+    /// It is on from the beginning.
+    pub on: bool,
+}
+
+/// What a guest may do with a resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "daemon", derive(serde::Deserialize))]
+#[cfg_attr(feature = "daemon", serde(rename_all = "kebab-case"))]
+pub enum Access {
+    /// Look at it.
+    Look,
+    /// Also switch it on and off.
+    Switch,
+    /// Also set its rate, parent, level or interval, and reset it.
+    #[default]
+    Full,
+}
+
+impl Board {
+    /// A platform whose time is the host's.
+    ///
+    /// # Errors
+    /// What cannot be as described.
+    pub fn new(description: &Description) -> Result<Self, Mistake> {
+        let start = Instant::now();
+        Self::with_time(description, move || start.elapsed())
+    }
+
+    /// A platform with a time of its own, which never goes backwards.
+    ///
+    /// # Errors
+    /// What cannot be as described.
+    pub fn with_time(
+        description: &Description,
+        time: impl Fn() -> Duration + Send + Sync + 'static,
+    ) -> Result<Self, Mistake> {
+        let (soc, names) = Soc::new(description)?;
+        let shared = PerKind {
+            power: description
+                .power_domains
+                .iter()
+                .map(|it| it.shared)
+                .collect(),
+            clock: description.clocks.iter().map(|it| it.shared).collect(),
+            sensor: description.sensors.iter().map(|it| it.shared).collect(),
+            reset: description.resets.iter().map(|it| it.shared).collect(),
+            voltage: description.regulators.iter().map(|it| it.shared).collect(),
+        };
+        let plan = Plan {
+            soc,
+            names,
+            shared,
+            holders: PerKind::default(),
+            agents: Vec::new(),
+            grants: Vec::new(),
+            trips: Vec::new(),
+            wakes: Vec::new(),
+            timer: None,
+        };
+        Ok(Self(Arc::new(Shared {
+            plan: Mutex::new(Some(plan)),
+            platform: OnceLock::new(),
+            time: Box::new(time),
+        })))
+    }
+
+    /// Adds a guest that speaks `profile` and is given `grants`, which it numbers in their order, each kind from 0 on.
+    /// The log calls it `name`, and so does SCMI, up to 15 characters.
+    ///
+    /// `watch` is what the device is told of. Whoever polls that of the first guest drives the platform's time.
+    ///
+    /// # Errors
+    /// What cannot be given; also when the platform has started, and when the process is out of file descriptors.
+    pub fn guest(
+        &self,
+        name: &str,
+        profile: Profile,
+        grants: &[Grant],
+        watch: &Watch,
+    ) -> Result<Scmi, Mistake> {
+        let mut plan = lock(&self.0.plan);
+        let plan = plan
+            .as_mut()
+            .ok_or_else(|| Mistake::new("name", "the platform has started"))?;
+        let agent = plan.add(name, profile, grants)?;
+        let wake = plan
+            .watch(watch)
+            .map_err(|error| Mistake::new("name", error.to_string()))?;
+        Ok(Scmi::new(name, agent, self.clone(), wake))
+    }
+
+    /// Everything, to be given to one guest.
+    pub fn everything(&self) -> Vec<Grant> {
+        let plan = lock(&self.0.plan);
+        let mut all = Vec::new();
+        for kind in Kind::ALL {
+            let names = plan.iter().flat_map(|plan| plan.names.of(kind));
+            let mut names: Vec<_> = names.collect();
+            names.sort_by_key(|(_, number)| **number);
+            all.extend(names.into_iter().map(|(name, _)| Grant {
+                kind,
+                name: name.clone(),
+                alias: None,
+                access: Access::Full,
+                on: false,
+            }));
+        }
+        all
+    }
+
+    /// Has the hardware fail whatever it is asked to do, or work again.
+    pub fn set_broken(&self, broken: bool) {
+        self.with(None, |engine| engine.platform.is_broken = broken);
+    }
+
+    /// What a resource does, whoever wants that: the hertz of a clock, the microvolts of a regulator, both 0 while it is
+    /// off; of others 1 if they are up, measure by themselves, or are not held in reset. `None` if there is none.
+    pub fn state(&self, kind: Kind, resource: u16) -> Option<i64> {
+        self.with(None, |engine| engine.platform.state(kind, resource).ok())?
+            .0
+    }
+
+    /// Does what is due: much, but not for ever.
+    pub(crate) fn tick(&self) {
+        if let Some(platform) = self.platform() {
+            // It has expired, and is set again.
+            lock(platform).armed = None;
+        }
+        for _ in 0..TURN {
+            let step = self.with(None, |engine| {
+                match engine.platform.due() {
+                    Some(Event::Complete(ticket)) => engine.complete(ticket, Ok(())),
+                    Some(Event::Updated(sensor)) => engine.sensor_updated(sensor),
+                    Some(Event::Retry) => match engine.try_again() {
+                        Ok(()) => info!("what failed when a guest was reset is done"),
+                        Err(_) => engine.platform.retry(),
+                    },
+                    None => return false,
+                }
+                true
+            });
+            if !matches!(step, Some((true, _))) {
+                return;
+            }
+        }
+    }
+
+    /// Does something for an agent, or for none. Says also whether there is something for the agent to fetch; others are
+    /// woken. `None` if there is no platform.
+    pub(crate) fn with<T>(
+        &self,
+        agent: Option<u16>,
+        action: impl FnOnce(&mut Engine<'static, Soc>) -> T,
+    ) -> Option<(T, bool)> {
+        let mut platform = lock(self.platform()?);
+        platform.engine.platform.now = (self.0.time)();
+        let result = action(&mut platform.engine);
+        Some((result, platform.settle(agent)))
+    }
+
+    fn platform(&self) -> Option<&Mutex<Platform>> {
+        let start = || {
+            let plan = lock(&self.0.plan).take()?;
+            plan.start().map(Mutex::new)
+        };
+        self.0.platform.get_or_init(start).as_ref()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Plan {
+    /// Adds an agent.
+    fn add(&mut self, name: &str, profile: Profile, grants: &[Grant]) -> Result<u16, Mistake> {
+        let agent = u16::try_from(self.agents.len()).ok();
+        let agent = agent.filter(|agent| *agent < u16::MAX / PLACES);
+        let agent = agent.ok_or_else(|| Mistake::new("name", "too many guests"))?;
+        self.soc.aliases.push(PerKind::default());
+        let mut counts = PerKind::default();
+        for kind in Kind::ALL {
+            let mut names = HashMap::new();
+            for grant in grants.iter().filter(|grant| grant.kind == kind) {
+                let resource = self.give(agent, name, grant)?;
+                let its = grant.alias.as_ref().unwrap_or(&grant.name);
+                if names.insert(its, resource).is_some() {
+                    let key = list_of(kind);
+                    return Err(Mistake::new(key, format!("{its:?} is there twice")));
+                }
+                *counts.of_mut(kind) += 1;
+            }
+        }
+        if self.grants.len() >= u16::MAX.into() || self.trips.len() > u16::MAX.into() {
+            return Err(Mistake::new(
+                "name",
+                "all guests together are given too much",
+            ));
+        }
+        let short: Vec<u8> = name.bytes().filter(u8::is_ascii_graphic).collect();
+        self.agents.push(Agent::new(&short, profile, counts));
+        Ok(agent)
+    }
+
+    /// Gives a resource to an agent.
+    fn give(&mut self, agent: u16, guest: &str, grant: &Grant) -> Result<u16, Mistake> {
+        let (kind, key) = (grant.kind, list_of(grant.kind));
+        let name = &grant.name;
+        let resource = self.names.of(kind).get(name).copied();
+        let resource = resource
+            .ok_or_else(|| Mistake::new(key, format!("{} is called {name:?}", nothing(kind))))?;
+        let shared = self.shared.of(kind).get(usize::from(resource));
+        let other = self
+            .holders
+            .of_mut(kind)
+            .insert(resource, (agent, guest.to_owned()));
+        match other {
+            Some((other, _)) if other == agent => {
+                return Err(Mistake::new(key, format!("{name:?} is there twice")));
+            }
+            Some((_, other)) if shared != Some(&true) => {
+                return Err(Mistake::new(
+                    key,
+                    format!("{name:?} is guest {other}'s, and not shared"),
+                ));
+            }
+            _ => {}
+        }
+        if let Some(alias) = &grant.alias {
+            if !is_name(alias) {
+                return Err(Mistake::new(key, format!("{alias:?}: {NO_NAME}")));
+            }
+            if let Some(aliases) = self.soc.aliases.get_mut(usize::from(agent)) {
+                aliases.of_mut(kind).insert(resource, alias.clone());
+            }
+        }
+        let change = kind != Kind::Clock || self.soc.clocks.is_settable(resource);
+        let rights = match grant.access {
+            Access::Look => Rights::default(),
+            Access::Switch => Rights {
+                switch: true,
+                ..Rights::default()
+            },
+            Access::Full => Rights {
+                change,
+                ..Rights::ALL
+            },
+        };
+        self.grants
+            .push(scmi::Grant::new(resource, rights, grant.on));
+        if kind == Kind::Sensor {
+            let sensor = self.soc.sensor(agent, resource);
+            let count = sensor.map_or(0, |sensor| sensor.trip_points);
+            self.trips
+                .resize(self.trips.len() + usize::from(count), Trip::default());
+        }
+        Ok(resource)
+    }
+
+    /// The agent's own eventfd, which `watch` tells of.
+    fn watch(&mut self, watch: &Watch) -> std::io::Result<OwnedFd> {
+        if self.timer.is_none() {
+            self.timer = Some(watch.timer(TIME)?);
+        }
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        watch.add(&wake, WOKEN)?;
+        self.wakes.push(wake.try_clone()?);
+        Ok(wake)
+    }
+
+    fn start(self) -> Option<Platform> {
+        let resources = |kind| {
+            let count = self.names.of(kind).len();
+            vec![Resource::default(); count].leak()
+        };
+        let pending = self.agents.len() * usize::from(PLACES);
+        let resources = PerKind {
+            power: resources(Kind::Power),
+            clock: resources(Kind::Clock),
+            sensor: resources(Kind::Sensor),
+            reset: resources(Kind::Reset),
+            voltage: resources(Kind::Voltage),
+        };
+        let memory = Memory {
+            agents: self.agents.leak(),
+            grants: self.grants.leak(),
+            resources,
+            trips: self.trips.leak(),
+            pending: vec![Pending::default(); pending].leak(),
+        };
+        let engine = Engine::new(self.soc, memory);
+        Some(Platform {
+            // What there can be too much of was counted with each guest.
+            engine: engine
+                .map_err(|mismatch| error!("scmi: {mismatch:?}"))
+                .ok()?,
+            wakes: self.wakes,
+            timer: self.timer,
+            armed: None,
+        })
+    }
+}
+
+/// What a guest's resources of a kind are called in the configuration file.
+fn list_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Power => "power-domains",
+        Kind::Clock => "clocks",
+        Kind::Sensor => "sensors",
+        Kind::Reset => "resets",
+        Kind::Voltage => "regulators",
+    }
+}
+
+impl Platform {
+    /// Wakes who has something to fetch, and sets the timer. Says whether `agent`, which is here, has something itself.
+    fn settle(&mut self, agent: Option<u16>) -> bool {
+        let mut own = false;
+        while let Some(woken) = self.engine.platform.woken.pop() {
+            if Some(woken) == agent {
+                own = true;
+            } else if let Some(wake) = self.wakes.get(usize::from(woken)) {
+                // Fails when it is raised as often as it can be.
+                rustix::io::write(wake, &1u64.to_ne_bytes()).ok();
+            }
+        }
+        let deadline = self.engine.platform.deadline();
+        if deadline != self.armed {
+            self.armed = deadline;
+            match (&self.timer, deadline) {
+                (Some(timer), Some(when)) => {
+                    timer.arm(when.saturating_sub(self.engine.platform.now));
+                }
+                (Some(timer), None) => timer.disarm(),
+                (None, _) => {}
+            }
+        }
+        own
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! `vhost-user-scmi`: clocks, sensors, reset lines, power domains and regulators for virtual machines.
+#![forbid(unsafe_code)]
+
+mod options;
+
+use std::process::ExitCode;
+
+use anyhow::anyhow;
+use virtio_backend::Watch;
+use virtio_backend::daemon::{self, Blame, Daemon, Fault};
+use virtio_scmi::{Board, Mistake, Scmi};
+
+use options::{Options, Tables};
+
+/// What `--simulate` makes up: the platform of this file, without its guests.
+const EXAMPLE: &str = include_str!("../examples/soc.toml");
+
+struct Platform;
+
+impl Daemon for Platform {
+    const TYPE: &'static str = "scmi";
+    const ABOUT: &'static str = "Clocks, sensors, resets, power domains and regulators for virtual machines: a virtio SCMI device over vhost-user";
+    const EXAMPLES: &'static str = "\
+Examples:
+  vhost-user-scmi --socket-path /run/scmi.sock --simulate
+  vhost-user-scmi --config /etc/vhost-user-scmi.toml
+
+A configuration file, of which examples/soc.toml is a longer one:
+  [[clock]]
+  name = \"osc\"
+  type = \"oscillator\"                    # or pll, divider, mux, gate
+  rate = 24_000_000
+  shared = true                          # more than one guest may have it
+
+  [[regulator]]
+  name = \"vdd\"
+  level = 1_800_000
+  levels = [1_800_000, 3_300_000]
+
+  [[guest]]
+  name = \"cluster\"
+  socket = \"/run/scmi/cluster.sock\"
+  profile = \"3.2\"                        # 2.0, 3.0, 3.1, 3.2
+  clocks = [\"osc\"]                       # also sensors, resets, power-domains
+  regulators = [{ name = \"vdd\", as = \"vmmc\", access = \"switch\", on = true }]
+
+QEMU:
+  -chardev socket,id=scmi,path=/run/scmi.sock -device vhost-user-scmi-pci,chardev=scmi
+  -object memory-backend-memfd,id=ram,size=1G,share=on -machine memory-backend=ram";
+
+    type Options = Options;
+    type Tables = Tables;
+    type Host = Board;
+    type Device = Scmi;
+
+    fn host(tables: Tables) -> Result<Board, Fault> {
+        let board = Board::new(&tables.description());
+        let place = board
+            .as_ref()
+            .err()
+            .and_then(|mistake| tables.place(mistake));
+        blame(board).map_err(|fault| match place {
+            Some(table) => fault.within(&table),
+            None => fault,
+        })
+    }
+
+    fn device(
+        board: &mut Board,
+        guest: &str,
+        options: Options,
+        watch: &Watch,
+    ) -> Result<Scmi, Fault> {
+        let profile = options.profile.into();
+        if options.simulate {
+            *board = Self::host(example().blame("simulate")?)?;
+            let everything = board.everything();
+            return blame(board.guest(guest, profile, &everything, watch));
+        }
+        if !options.is_of_file {
+            return Err(anyhow!("say that, or which --config")).blame("simulate");
+        }
+        let grants = options.grants();
+        if grants.is_empty() {
+            return Err(anyhow!("this guest is given nothing")).blame("name");
+        }
+        blame(board.guest(guest, profile, &grants, watch))
+    }
+}
+
+/// Says which key a mistake is about.
+fn blame<T>(result: Result<T, Mistake>) -> Result<T, Fault> {
+    let key = result.as_ref().err().map_or("", |mistake| mistake.key);
+    result.blame(key)
+}
+
+fn example() -> anyhow::Result<Tables> {
+    let platform = EXAMPLE.split("[[guest]]").next();
+    Ok(toml::from_str(platform.unwrap_or_default())?)
+}
+
+fn main() -> ExitCode {
+    daemon::main::<Platform>()
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The words of the command line and of the configuration file.
+
+use clap::Args;
+use scmi::{Kind, Profile};
+use serde::Deserialize;
+use virtio_backend::daemon::Spanned;
+use virtio_scmi::{
+    Access, Clock, Description, Grant, Mistake, PowerDomain, Regulator, Reset, Sensor,
+};
+
+/// What the file has beside its guests: the platform.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Tables {
+    clock: Vec<Spanned<Clock>>,
+    sensor: Vec<Spanned<Sensor>>,
+    reset: Vec<Spanned<Reset>>,
+    power_domain: Vec<Spanned<PowerDomain>>,
+    regulator: Vec<Spanned<Regulator>>,
+}
+
+impl Tables {
+    pub(crate) fn description(&self) -> Description {
+        Description {
+            clocks: all(&self.clock),
+            sensors: all(&self.sensor),
+            resets: all(&self.reset),
+            power_domains: all(&self.power_domain),
+            regulators: all(&self.regulator),
+        }
+    }
+
+    /// Where the table begins that a mistake is about.
+    pub(crate) fn place(&self, mistake: &Mistake) -> Option<Spanned<()>> {
+        let (kind, index) = mistake.resource?;
+        let span = match kind {
+            Kind::Clock => self.clock.get(index)?.span(),
+            Kind::Sensor => self.sensor.get(index)?.span(),
+            Kind::Reset => self.reset.get(index)?.span(),
+            Kind::Power => self.power_domain.get(index)?.span(),
+            Kind::Voltage => self.regulator.get(index)?.span(),
+        };
+        Some(Spanned::new(span, ()))
+    }
+}
+
+fn all<T: Clone>(tables: &[Spanned<T>]) -> Vec<T> {
+    tables.iter().map(|table| table.get_ref().clone()).collect()
+}
+
+/// Options of one guest.
+#[derive(Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Options {
+    /// A system on a chip in memory, all of which the guest is given: a tree of clocks, sensors, reset
+    /// lines, power domains and regulators
+    #[arg(long)]
+    #[serde(skip)]
+    pub(crate) simulate: bool,
+
+    /// It has a file, where it says what it is given.
+    #[arg(skip)]
+    #[serde(skip, default = "yes")]
+    pub(crate) is_of_file: bool,
+
+    /// The version of SCMI that the guest speaks: 2.0, 3.0, 3.1, 3.2.
+    #[arg(skip)]
+    #[serde(default)]
+    pub(crate) profile: Version,
+
+    #[arg(skip)]
+    #[serde(default)]
+    clocks: Vec<Given>,
+
+    #[arg(skip)]
+    #[serde(default)]
+    sensors: Vec<Given>,
+
+    #[arg(skip)]
+    #[serde(default)]
+    resets: Vec<Given>,
+
+    #[arg(skip)]
+    #[serde(default)]
+    power_domains: Vec<Given>,
+
+    #[arg(skip)]
+    #[serde(default)]
+    regulators: Vec<Given>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Options {
+    /// What the guest is given.
+    pub(crate) fn grants(self) -> Vec<Grant> {
+        let lists = [
+            (Kind::Clock, self.clocks),
+            (Kind::Sensor, self.sensors),
+            (Kind::Reset, self.resets),
+            (Kind::Power, self.power_domains),
+            (Kind::Voltage, self.regulators),
+        ];
+        let of_kind =
+            |(kind, list): (Kind, Vec<Given>)| list.into_iter().map(move |given| given.grant(kind));
+        lists.into_iter().flat_map(of_kind).collect()
+    }
+}
+
+/// A version of SCMI.
+#[derive(Clone, Copy, Default, Deserialize)]
+pub(crate) enum Version {
+    #[serde(rename = "2.0")]
+    V2_0,
+    #[serde(rename = "3.0")]
+    V3_0,
+    #[serde(rename = "3.1")]
+    V3_1,
+    /// What Linux speaks since 6.10.
+    #[default]
+    #[serde(rename = "3.2")]
+    V3_2,
+}
+
+impl From<Version> for Profile {
+    fn from(version: Version) -> Self {
+        match version {
+            Version::V2_0 => Self::V2_0,
+            Version::V3_0 => Self::V3_0,
+            Version::V3_1 => Self::V3_1,
+            Version::V3_2 => Self::V3_2,
+        }
+    }
+}
+
+/// A resource that a guest is given: its name, or more about it.
+#[derive(Clone, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "neither a name nor { name, as, access = \"look\", \"switch\" or \"full\", on }"
+)]
+enum Given {
+    Name(String),
+    More(More),
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct More {
+    name: String,
+    /// What the guest calls it.
+    r#as: Option<String>,
+    #[serde(default)]
+    access: Access,
+    /// It is on from the beginning.
+    #[serde(default)]
+    on: bool,
+}
+
+impl Given {
+    fn grant(self, kind: Kind) -> Grant {
+        let more = match self {
+            Self::More(more) => more,
+            Self::Name(name) => More {
+                name,
+                r#as: None,
+                access: Access::Full,
+                on: false,
+            },
+        };
+        Grant {
+            kind,
+            name: more.name,
+            alias: more.r#as,
+            access: more.access,
+            on: more.on,
+        }
+    }
+}

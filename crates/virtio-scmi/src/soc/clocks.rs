@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Simulated clocks: rates follow the tree, and a clock runs while somebody wants it or what comes from it.
+
+use std::time::Duration;
+
+use scmi::{Kind, Status, Values};
+
+use super::tree::Tree;
+use super::{Names, at, at_mut, find, micros, range_is_right};
+use crate::description::{Clock, ClockType, Mistake, RateRange};
+
+/// How long it may take to switch a clock on, in microseconds: a message to the platform and back. Linux does not wait
+/// for longer ones with its interrupts off.
+const ENABLE_LATENCY: u32 = 1000;
+
+#[derive(Default)]
+pub(crate) struct Clocks {
+    clocks: Vec<One>,
+    tree: Tree,
+}
+
+struct One {
+    name: String,
+    source: ClockType,
+    lock_time: Duration,
+    dividers: Vec<u64>,
+    parents: Vec<u16>,
+    /// All that may come from it, directly or not.
+    dependents: Vec<u16>,
+    rates: Rates,
+    /// The rate of what has its own; what a divider divides by.
+    value: u64,
+    boot: (u64, Option<u16>),
+}
+
+enum Rates {
+    List(Vec<u64>),
+    Range(RateRange),
+}
+
+impl Clocks {
+    pub(super) fn new(clocks: &[Clock], names: &Names) -> Result<Self, (usize, Mistake)> {
+        let mut all = Self::default();
+        let mut parents = Vec::new();
+        for (index, clock) in clocks.iter().enumerate() {
+            let (one, parent) = One::new(clock, names).map_err(|mistake| (index, mistake))?;
+            all.clocks.push(one);
+            parents.push(parent);
+        }
+        all.tree = Tree::new(parents.into_iter());
+        let order = all.order().map_err(|index| {
+            let key = if clocks
+                .get(index)
+                .is_some_and(|clock| clock.r#type == ClockType::Mux)
+            {
+                "parents"
+            } else {
+                "parent"
+            };
+            (index, Mistake::new(key, "it would come from itself"))
+        })?;
+        all.find_dependents(&order);
+        for index in order {
+            let rates = all.boot_rates(index);
+            let mistake = Mistake::new("dividers", "they leave nothing of its parent's rate");
+            if let (Some(one), Some(rates)) = (at_mut(&mut all.clocks, index).ok(), rates) {
+                if rates.first() == Some(&0) {
+                    return Err((index.into(), mistake));
+                }
+                one.rates = Rates::List(rates);
+            }
+        }
+        Ok(all)
+    }
+
+    /// All clocks, each after what it may come from; or one that comes from itself.
+    fn order(&self) -> Result<Vec<u16>, usize> {
+        let mut waits: Vec<_> = self.clocks.iter().map(|one| one.parents.len()).collect();
+        let mut order: Vec<u16> = (0..)
+            .zip(&waits)
+            .filter(|(_, waits)| **waits == 0)
+            .map(|(index, _)| index)
+            .collect();
+        let children = self.children();
+        let mut next = 0;
+        while let Some(&index) = order.get(next) {
+            next += 1;
+            for &child in children.get(usize::from(index)).into_iter().flatten() {
+                if let Ok(waits) = at_mut(&mut waits, child) {
+                    *waits = waits.saturating_sub(1);
+                    if *waits == 0 {
+                        order.push(child);
+                    }
+                }
+            }
+        }
+        match waits.iter().position(|waits| *waits != 0) {
+            Some(circle) => Err(circle),
+            None => Ok(order),
+        }
+    }
+
+    /// What may come from each clock.
+    fn children(&self) -> Vec<Vec<u16>> {
+        let mut children = vec![Vec::new(); self.clocks.len()];
+        for (index, one) in (0..).zip(&self.clocks) {
+            for &parent in &one.parents {
+                if let Ok(children) = at_mut(&mut children, parent) {
+                    children.push(index);
+                }
+            }
+        }
+        children
+    }
+
+    fn find_dependents(&mut self, order: &[u16]) {
+        let children = self.children();
+        for &index in order.iter().rev() {
+            let mut dependents = Vec::new();
+            for &child in children.get(usize::from(index)).into_iter().flatten() {
+                dependents.push(child);
+                dependents.extend(
+                    at(&self.clocks, child)
+                        .into_iter()
+                        .flat_map(|one| &one.dependents),
+                );
+            }
+            dependents.sort_unstable();
+            dependents.dedup();
+            if let Ok(one) = at_mut(&mut self.clocks, index) {
+                one.dependents = dependents;
+            }
+        }
+    }
+
+    /// The rates that a clock can have as long as what is above is as at boot; `None` if they are given.
+    fn boot_rates(&self, index: u16) -> Option<Vec<u64>> {
+        let one = at(&self.clocks, index).ok()?;
+        let mut rates = match one.source {
+            ClockType::Oscillator | ClockType::Pll => return None,
+            ClockType::Gate => vec![self.rate(index).ok()?],
+            ClockType::Mux => one
+                .parents
+                .iter()
+                .filter_map(|&parent| self.rate(parent).ok())
+                .collect(),
+            ClockType::Divider => {
+                let rate = self.rate(self.tree.parent(index)?).ok()?;
+                one.dividers
+                    .iter()
+                    .filter_map(|&by| rate.checked_div(by))
+                    .collect()
+            }
+        };
+        rates.sort_unstable();
+        rates.dedup();
+        Some(rates)
+    }
+
+    pub(super) fn describe(&self, clock: u16) -> Result<scmi::Clock<'_>, Status> {
+        let one = at(&self.clocks, clock)?;
+        Ok(scmi::Clock {
+            name: one.name.as_bytes(),
+            rates: match &one.rates {
+                Rates::List(list) => Values::List(list),
+                Rates::Range(range) => Values::Range {
+                    lowest: range.min,
+                    highest: range.max,
+                    step: range.step,
+                },
+            },
+            parents: &one.parents,
+            dependents: &one.dependents,
+            enable_latency: ENABLE_LATENCY,
+        })
+    }
+
+    /// Whether there is a rate to be set, or a parent to be chosen.
+    pub(crate) fn is_settable(&self, clock: u16) -> bool {
+        let source = at(&self.clocks, clock).map(|one| one.source);
+        matches!(
+            source,
+            Ok(ClockType::Pll | ClockType::Divider | ClockType::Mux)
+        )
+    }
+
+    pub(super) fn switch(&mut self, clock: u16, on: bool) {
+        self.tree.want(clock, on);
+    }
+
+    /// At how many hertz a clock runs or would run.
+    pub(super) fn rate(&self, clock: u16) -> Result<u64, Status> {
+        let (mut clock, mut divider) = (clock, 1u64);
+        loop {
+            let one = at(&self.clocks, clock)?;
+            match (one.source, self.tree.parent(clock)) {
+                (ClockType::Divider, Some(parent)) => {
+                    divider = divider.saturating_mul(one.value);
+                    clock = parent;
+                }
+                (ClockType::Mux | ClockType::Gate, Some(parent)) => clock = parent,
+                _ => return one.value.checked_div(divider).ok_or(Status::GenericError),
+            }
+        }
+    }
+
+    /// At how many hertz a clock runs: 0 if it does not.
+    pub(super) fn frequency(&self, clock: u16) -> Result<u64, Status> {
+        let rate = self.rate(clock)?;
+        Ok(if self.tree.runs(clock) { rate } else { 0 })
+    }
+
+    /// How much of what a clock can do it does, in thousandths.
+    pub(super) fn load(&self, clock: u16) -> u64 {
+        let most = at(&self.clocks, clock).map_or(0, |one| match &one.rates {
+            Rates::List(list) => list.last().copied().unwrap_or(0),
+            Rates::Range(range) => range.max,
+        });
+        let now = self.frequency(clock).unwrap_or(0);
+        now.saturating_mul(1000)
+            .checked_div(most)
+            .unwrap_or(0)
+            .min(1000)
+    }
+
+    /// Comes as near to `rate` as what is above allows, from below if it can. Returns how long that takes.
+    pub(super) fn set_rate(&mut self, clock: u16, rate: u64) -> Result<Duration, Status> {
+        let one = at(&self.clocks, clock)?;
+        match one.source {
+            ClockType::Oscillator | ClockType::Gate => Err(Status::Denied),
+            ClockType::Pll => {
+                let one = at_mut(&mut self.clocks, clock)?;
+                one.value = rate;
+                Ok(one.lock_time)
+            }
+            ClockType::Divider => {
+                let parent = self.tree.parent(clock).ok_or(Status::GenericError)?;
+                let whole = self.rate(parent)?;
+                let dividers = one.dividers.iter().copied();
+                let value = nearest(dividers, rate, |by| whole.checked_div(by).unwrap_or(0))?;
+                at_mut(&mut self.clocks, clock)?.value = value;
+                Ok(Duration::ZERO)
+            }
+            ClockType::Mux => {
+                let parents = one.parents.iter().copied();
+                let parent = nearest(parents, rate, |parent| self.rate(parent).unwrap_or(0))?;
+                self.tree.set_parent(clock, parent);
+                Ok(Duration::ZERO)
+            }
+        }
+    }
+
+    pub(super) fn parent(&self, clock: u16) -> Result<u16, Status> {
+        self.tree.parent(clock).ok_or(Status::NotSupported)
+    }
+
+    pub(super) fn set_parent(&mut self, clock: u16, parent: u16) {
+        self.tree.set_parent(clock, parent);
+    }
+
+    pub(super) fn restore(&mut self, clock: u16) -> Result<(), Status> {
+        let one = at_mut(&mut self.clocks, clock)?;
+        let (value, parent) = one.boot;
+        one.value = value;
+        if let Some(parent) = parent {
+            self.tree.set_parent(clock, parent);
+        }
+        Ok(())
+    }
+}
+
+/// The choice with the highest rate up to `wanted`; if there is none the one with the lowest.
+fn nearest<T: Copy>(
+    choices: impl Iterator<Item = T>,
+    wanted: u64,
+    rate: impl Fn(T) -> u64,
+) -> Result<T, Status> {
+    let key = |choice: &T| match rate(*choice) {
+        below if below <= wanted => (true, below),
+        above => (false, u64::MAX - above),
+    };
+    choices.max_by_key(key).ok_or(Status::GenericError)
+}
+
+impl One {
+    fn new(clock: &Clock, names: &Names) -> Result<(Self, Option<u16>), Mistake> {
+        unused(clock)?;
+        let mut parents = Vec::new();
+        for name in &clock.parents {
+            let parent = find(names, Kind::Clock, "parents", name)?;
+            if parents.contains(&parent) {
+                return Err(Mistake::new("parents", format!("{name:?} is there twice")));
+            }
+            parents.push(parent);
+        }
+        let mut parent = clock
+            .parent
+            .as_ref()
+            .map(|name| find(names, Kind::Clock, "parent", name))
+            .transpose()?;
+        let missing = |key| {
+            Err(Mistake::new(
+                key,
+                format!("needed for type {}", clock.r#type),
+            ))
+        };
+        match clock.r#type {
+            ClockType::Mux if parents.is_empty() => return missing("parents"),
+            ClockType::Mux => {
+                if parent.is_some_and(|parent| !parents.contains(&parent)) {
+                    return Err(Mistake::new("parent", "not one of its parents"));
+                }
+                parent = parent.or(parents.first().copied());
+            }
+            ClockType::Oscillator => {}
+            _ if parent.is_none() => return missing("parent"),
+            _ => parents.extend(parent),
+        }
+        let (value, rates) = match clock.r#type {
+            ClockType::Oscillator | ClockType::Pll => match clock.rate {
+                Some(rate) if rate != 0 => (rate, Rates::new(clock, rate)?),
+                _ => return missing("rate"),
+            },
+            ClockType::Divider => match clock.dividers.first() {
+                Some(&first) if !clock.dividers.contains(&0) => (first, Rates::List(Vec::new())),
+                _ => {
+                    return Err(Mistake::new(
+                        "dividers",
+                        "a divider has some, and none is 0",
+                    ));
+                }
+            },
+            ClockType::Mux | ClockType::Gate => (0, Rates::List(Vec::new())),
+        };
+        let one = Self {
+            name: clock.name.clone(),
+            source: clock.r#type,
+            lock_time: micros("lock-time", clock.lock_time)?,
+            dividers: clock.dividers.clone(),
+            parents,
+            dependents: Vec::new(),
+            rates,
+            value,
+            boot: (value, parent),
+        };
+        Ok((one, parent))
+    }
+}
+
+impl Rates {
+    fn new(clock: &Clock, rate: u64) -> Result<Self, Mistake> {
+        if clock.r#type == ClockType::Oscillator {
+            return Ok(Self::List(vec![rate]));
+        }
+        let rates = match clock.range {
+            Some(range) => {
+                if !range_is_right(range.min, range.max, range.step) || range.min == 0 {
+                    return Err(Mistake::new(
+                        "range",
+                        "not from a lowest above 0 to a highest, in steps",
+                    ));
+                }
+                Self::Range(range)
+            }
+            None if clock.rates.is_empty() => {
+                return Err(Mistake::new("rates", "a pll has some, or a range"));
+            }
+            None if !clock.rates.is_sorted_by(|a, b| a < b) || clock.rates.first() == Some(&0) => {
+                return Err(Mistake::new("rates", "not ascending, from above 0 on"));
+            }
+            None => Self::List(clock.rates.clone()),
+        };
+        let has = match &rates {
+            Self::List(list) => list.contains(&rate),
+            Self::Range(range) => {
+                (range.min..=range.max).contains(&rate)
+                    && ((rate - range.min) % range.step == 0 || rate == range.max)
+            }
+        };
+        if !has {
+            return Err(Mistake::new("rate", "not one that it can be set to"));
+        }
+        Ok(rates)
+    }
+}
+
+/// What is said of a clock that its type does not have.
+fn unused(clock: &Clock) -> Result<(), Mistake> {
+    use ClockType::{Divider, Gate, Mux, Oscillator, Pll};
+    let said: [(_, _, &[ClockType]); 7] = [
+        ("rate", clock.rate.is_some(), &[Oscillator, Pll]),
+        ("rates", !clock.rates.is_empty(), &[Pll]),
+        ("range", clock.range.is_some(), &[Pll]),
+        ("parent", clock.parent.is_some(), &[Pll, Divider, Mux, Gate]),
+        ("parents", !clock.parents.is_empty(), &[Mux]),
+        ("dividers", !clock.dividers.is_empty(), &[Divider]),
+        ("lock-time", clock.lock_time != 0, &[Pll]),
+    ];
+    for (key, is_said, of) in said {
+        if is_said && !of.contains(&clock.r#type) {
+            return Err(Mistake::new(key, format!("no {} has that", clock.r#type)));
+        }
+    }
+    if clock.range.is_some() && !clock.rates.is_empty() {
+        return Err(Mistake::new("range", "it has rates already"));
+    }
+    Ok(())
+}

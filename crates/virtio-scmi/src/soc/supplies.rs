@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Simulated power domains, which are up while what is in them is; regulators, whose levels take their time; and reset
+//! lines.
+
+use std::time::Duration;
+
+use scmi::{Kind, Status, Values};
+
+use super::tree::Tree;
+use super::{LONGEST, Names, at, at_mut, find, micros, range_is_right};
+use crate::description::{Mistake, PowerDomain, Regulator, Reset, VoltageRange};
+
+/// A resource that is wrong, and how.
+type Wrong = (usize, Mistake);
+
+#[derive(Default)]
+pub(crate) struct Domains {
+    names: Vec<String>,
+    tree: Tree,
+}
+
+impl Domains {
+    pub(super) fn new(domains: &[PowerDomain], names: &Names) -> Result<Self, Wrong> {
+        let parent = |(index, domain): (usize, &PowerDomain)| {
+            let parent = domain.parent.as_ref();
+            let parent = parent.map(|name| find(names, Kind::Power, "parent", name));
+            parent.transpose().map_err(|mistake| (index, mistake))
+        };
+        let parents: Vec<_> = domains
+            .iter()
+            .enumerate()
+            .map(parent)
+            .collect::<Result<_, _>>()?;
+        for index in (0..).take(parents.len()) {
+            let up = |index: &u16| *at(&parents, *index).ok()?;
+            // Whoever is further up than there are domains goes round in circles.
+            if std::iter::successors(Some(index), up)
+                .nth(parents.len())
+                .is_some()
+            {
+                return Err((
+                    index.into(),
+                    Mistake::new("parent", "it would be within itself"),
+                ));
+            }
+        }
+        Ok(Self {
+            names: domains.iter().map(|domain| domain.name.clone()).collect(),
+            tree: Tree::new(parents.into_iter()),
+        })
+    }
+
+    pub(super) fn name(&self, domain: u16) -> Result<&[u8], Status> {
+        Ok(at(&self.names, domain)?.as_bytes())
+    }
+
+    pub(super) fn switch(&mut self, domain: u16, on: bool) {
+        self.tree.want(domain, on);
+    }
+
+    pub(super) fn is_up(&self, domain: u16) -> Result<bool, Status> {
+        self.name(domain)?;
+        Ok(self.tree.runs(domain))
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Regulators(Vec<OneRegulator>);
+
+struct OneRegulator {
+    name: String,
+    levels: Levels,
+    boot: i32,
+    ramp: u32,
+    on: bool,
+    /// The way to its level, since when.
+    from: i32,
+    to: i32,
+    since: Duration,
+}
+
+enum Levels {
+    List(Vec<i32>),
+    Range(VoltageRange),
+}
+
+impl Regulators {
+    pub(super) fn new(regulators: &[Regulator]) -> Result<Self, Wrong> {
+        let one =
+            |(index, regulator)| OneRegulator::new(regulator).map_err(|mistake| (index, mistake));
+        Ok(Self(
+            regulators
+                .iter()
+                .enumerate()
+                .map(one)
+                .collect::<Result<_, _>>()?,
+        ))
+    }
+
+    pub(super) fn describe(&self, regulator: u16) -> Result<scmi::VoltageDomain<'_>, Status> {
+        let one = at(&self.0, regulator)?;
+        Ok(scmi::VoltageDomain {
+            name: one.name.as_bytes(),
+            levels: match &one.levels {
+                Levels::List(list) => Values::List(list),
+                Levels::Range(range) => Values::Range {
+                    lowest: range.min,
+                    highest: range.max,
+                    step: range.step,
+                },
+            },
+        })
+    }
+
+    pub(super) fn switch(&mut self, regulator: u16, on: bool) -> Result<(), Status> {
+        let one = at_mut(&mut self.0, regulator)?;
+        one.on = on;
+        // Nothing to go up or down from.
+        one.from = one.to;
+        Ok(())
+    }
+
+    pub(super) fn level(&self, regulator: u16, now: Duration) -> Result<i32, Status> {
+        Ok(at(&self.0, regulator)?.level(now))
+    }
+
+    /// In microvolts, 0 while it is off.
+    pub(super) fn output(&self, regulator: u16, now: Duration) -> Result<i32, Status> {
+        let one = at(&self.0, regulator)?;
+        Ok(if one.on { one.level(now) } else { 0 })
+    }
+
+    /// Returns how long it takes until the level is there.
+    pub(super) fn set_level(
+        &mut self,
+        regulator: u16,
+        level: i32,
+        now: Duration,
+    ) -> Result<Duration, Status> {
+        let one = at_mut(&mut self.0, regulator)?;
+        one.from = if one.on { one.level(now) } else { level };
+        one.to = level;
+        one.since = now;
+        Ok(time(one.from, one.to, one.ramp))
+    }
+
+    pub(super) fn restore(&mut self, regulator: u16) -> Result<(), Status> {
+        let one = at_mut(&mut self.0, regulator)?;
+        (one.from, one.to) = (one.boot, one.boot);
+        Ok(())
+    }
+}
+
+/// How long it takes to get from one level to another with so many microvolts per millisecond.
+fn time(from: i32, to: i32, ramp: u32) -> Duration {
+    let micros = u64::from(from.abs_diff(to)) * 1000;
+    Duration::from_micros(micros.checked_div(ramp.into()).unwrap_or(0))
+}
+
+impl OneRegulator {
+    fn new(regulator: &Regulator) -> Result<Self, Mistake> {
+        let levels = Levels::new(regulator)?;
+        let (lowest, highest) = levels.ends(regulator.level);
+        if time(lowest, highest, regulator.ramp) > LONGEST {
+            return Err(Mistake::new(
+                "ramp",
+                "more than 1.8 s from the lowest to the highest level",
+            ));
+        }
+        Ok(Self {
+            name: regulator.name.clone(),
+            levels,
+            boot: regulator.level,
+            ramp: regulator.ramp,
+            on: false,
+            from: regulator.level,
+            to: regulator.level,
+            since: Duration::ZERO,
+        })
+    }
+
+    /// One of those that it can be set to, or on the way from one to another.
+    fn level(&self, now: Duration) -> i32 {
+        let gone = now.saturating_sub(self.since);
+        let time = time(self.from, self.to, self.ramp);
+        if gone >= time {
+            return self.to;
+        }
+        let (from, to) = (i128::from(self.from), i128::from(self.to));
+        let part = i128::try_from(gone.as_nanos()).unwrap_or(i128::MAX);
+        let whole = i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
+        let way = (to - from).saturating_mul(part).checked_div(whole);
+        i32::try_from(from + way.unwrap_or(0)).unwrap_or(self.to)
+    }
+}
+
+impl Levels {
+    fn new(regulator: &Regulator) -> Result<Self, Mistake> {
+        let level = regulator.level;
+        let levels = match (regulator.range, regulator.levels.is_empty()) {
+            (Some(_), false) => return Err(Mistake::new("range", "it has levels already")),
+            (Some(range), true) if !range_is_right(range.min, range.max, range.step) => {
+                return Err(Mistake::new(
+                    "range",
+                    "not from a lowest to a highest, in steps",
+                ));
+            }
+            (Some(range), true) => Self::Range(range),
+            (None, true) => Self::List(vec![level]),
+            (None, false) if !regulator.levels.is_sorted_by(|a, b| a < b) => {
+                return Err(Mistake::new("levels", "not ascending"));
+            }
+            (None, false) => Self::List(regulator.levels.clone()),
+        };
+        let has = match &levels {
+            Self::List(list) => list.contains(&level),
+            Self::Range(range) => {
+                let over = i64::from(level) - i64::from(range.min);
+                (range.min..=range.max).contains(&level)
+                    && (over % i64::from(range.step) == 0 || level == range.max)
+            }
+        };
+        if !has {
+            return Err(Mistake::new("level", "not one that it can be set to"));
+        }
+        Ok(levels)
+    }
+
+    fn ends(&self, level: i32) -> (i32, i32) {
+        match self {
+            Self::List(list) => (
+                list.first().copied().unwrap_or(level),
+                list.last().copied().unwrap_or(level),
+            ),
+            Self::Range(range) => (range.min, range.max),
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Lines(Vec<Line>);
+
+struct Line {
+    name: String,
+    latency: Duration,
+    /// Not held in reset.
+    runs: bool,
+}
+
+impl Lines {
+    pub(super) fn new(resets: &[Reset]) -> Result<Self, Wrong> {
+        let line = |(index, reset): (usize, &Reset)| {
+            let latency = micros("latency", reset.latency);
+            Ok(Line {
+                name: reset.name.clone(),
+                latency: latency.map_err(|mistake| (index, mistake))?,
+                runs: false,
+            })
+        };
+        Ok(Self(
+            resets
+                .iter()
+                .enumerate()
+                .map(line)
+                .collect::<Result<_, _>>()?,
+        ))
+    }
+
+    pub(super) fn describe(&self, line: u16) -> Result<scmi::ResetDomain<'_>, Status> {
+        let line = at(&self.0, line)?;
+        Ok(scmi::ResetDomain {
+            name: line.name.as_bytes(),
+            latency: u32::try_from(line.latency.as_micros()).ok(),
+        })
+    }
+
+    pub(super) fn switch(&mut self, line: u16, on: bool) -> Result<(), Status> {
+        at_mut(&mut self.0, line)?.runs = on;
+        Ok(())
+    }
+
+    /// Returns how long that takes.
+    pub(super) fn reset(&mut self, line: u16) -> Result<Duration, Status> {
+        let line = at_mut(&mut self.0, line)?;
+        line.runs = true;
+        Ok(line.latency)
+    }
+
+    pub(super) fn runs(&self, line: u16) -> Result<bool, Status> {
+        Ok(at(&self.0, line)?.runs)
+    }
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What guests are given, what they share, and what is left of one that went away.
+
+use std::slice::from_ref;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use scmi::{Kind, Profile};
+use virtio_backend::{Device, Watch};
+use virtio_scmi::{Access, Grant};
+
+use crate::common::*;
+
+#[test]
+fn a_guest_sees_what_it_was_given_in_its_order_and_by_its_names() {
+    let host = Host::new();
+    let uart = Grant {
+        alias: Some("console".to_owned()),
+        ..full(Kind::Clock, "uart")
+    };
+    let mut guest = host.guest_with(&[uart, full(Kind::Clock, "bus"), full(Kind::Sensor, "cold")]);
+    // Clocks and sensors, and nothing else.
+    assert_eq!(guest.ask(&[0x4006, 0]), [0x4006, SUCCESS, 2, 0x1514]);
+    assert_eq!(guest.ask(&[0x5001]), [0x5001, SUCCESS, 2]);
+    let name = |text: &[u8; 16]| words(text);
+    assert_eq!(
+        guest.ask(&[0x5003, 0])[3..7],
+        name(b"console\0\0\0\0\0\0\0\0\0")
+    );
+    assert_eq!(
+        guest.ask(&[0x5003, 1])[3..7],
+        name(b"bus\0\0\0\0\0\0\0\0\0\0\0\0\0")
+    );
+    assert_eq!(guest.ask(&[0x5003, 2]), [0x5003, NOT_FOUND]);
+    assert_eq!(guest.ask(&[0x5800]), [0x5800, NOT_SUPPORTED]);
+}
+
+#[test]
+fn access_is_what_the_guest_was_given() {
+    let host = Host::new();
+    for (access, switch, change) in [
+        (Access::Look, DENIED, DENIED),
+        (Access::Switch, SUCCESS, DENIED),
+        (Access::Full, SUCCESS, SUCCESS),
+    ] {
+        let host = if access == Access::Look {
+            &host
+        } else {
+            &Host::new()
+        };
+        let grant = Grant {
+            access,
+            ..full(Kind::Clock, "bus")
+        };
+        let mut guest = host.guest_with(&[grant]);
+        assert_eq!(guest.ask(&[0x5006, 0])[1], SUCCESS);
+        assert_eq!(guest.ask(&[0x5007, 0, 1, 0])[1], switch);
+        assert_eq!(guest.ask(&[0x5005, 0, 0, 100_000_000, 0])[1], change);
+    }
+}
+
+#[test]
+fn what_a_guest_wants_on_is_on_from_the_beginning_and_after_a_reset() {
+    let host = Host::new();
+    let vdd = Grant {
+        on: true,
+        ..full(Kind::Voltage, "vdd")
+    };
+    let mut guest = host.guest_with(&[vdd]);
+    assert_eq!(host.state(Kind::Voltage, 0), 900_000);
+    guest.ask(&[0x5c05, 0, 0]);
+    assert_eq!(host.state(Kind::Voltage, 0), 0);
+    guest.scmi.reset();
+    assert_eq!(host.state(Kind::Voltage, 0), 900_000);
+}
+
+#[test]
+fn what_another_guest_uses_keeps_running_as_it_is() {
+    let host = Host::new();
+    let mut one = host.guest();
+    let mut other = host.guest_with(&[full(Kind::Clock, "bus"), full(Kind::Clock, "pll")]);
+    other.ask(&[0x5007, 0, 1, 0]);
+    assert_eq!(one.ask(&[0x5005, 0, 1, 400_000_000, 0]), [0x5005, DENIED]);
+    one.ask(&[0x5007, 1, 1, 0]);
+    one.ask(&[0x5007, 1, 0, 0]);
+    assert_eq!(host.state(Kind::Clock, 2), 200_000_000);
+    one.scmi.disconnected();
+    assert_eq!(host.state(Kind::Clock, 2), 200_000_000);
+    other.scmi.disconnected();
+    assert_eq!(host.states(), Host::new().states());
+}
+
+#[test]
+fn what_cannot_be_given_is_named() {
+    let refused = |given: &[&[Grant]], key: &str, what: &str| {
+        let host = Host::new();
+        let watch = Watch::new().unwrap();
+        let mut result = Ok(());
+        for (number, grants) in given.iter().enumerate() {
+            let guest = host
+                .board
+                .guest(&format!("g{number}"), Profile::V3_2, grants, &watch);
+            result = result.and(guest.map(drop));
+        }
+        let mistake = result.unwrap_err();
+        assert_eq!((mistake.key, mistake.what.as_str()), (key, what));
+        assert_eq!(mistake.resource, None);
+    };
+    let uart = full(Kind::Clock, "uart");
+    let called = |name: &str| Grant {
+        alias: Some(name.to_owned()),
+        ..uart.clone()
+    };
+    refused(
+        &[&[full(Kind::Clock, "nope")]],
+        "clocks",
+        "no [[clock]] is called \"nope\"",
+    );
+    refused(
+        &[&[full(Kind::Voltage, "uart")]],
+        "regulators",
+        "no [[regulator]] is called \"uart\"",
+    );
+    refused(
+        &[&[uart.clone(), uart.clone()]],
+        "clocks",
+        "\"uart\" is there twice",
+    );
+    refused(
+        &[from_ref(&uart), from_ref(&uart)],
+        "clocks",
+        "\"uart\" is guest g0's, and not shared",
+    );
+    refused(
+        &[&[called("bus"), full(Kind::Clock, "bus")]],
+        "clocks",
+        "\"bus\" is there twice",
+    );
+    refused(
+        &[&[called("a b")]],
+        "clocks",
+        "\"a b\": a name has 1 to 63 printable characters of ASCII, and no space",
+    );
+    let host = Host::new();
+    host.guest();
+    host.states();
+    let late = host
+        .board
+        .guest("late", Profile::V3_2, &[], &Watch::new().unwrap());
+    assert_eq!(late.map(drop).unwrap_err().what, "the platform has started");
+}
+
+/// Commands that mean something more often than random bytes would.
+fn request() -> impl Strategy<Value = Vec<u32>> {
+    let protocol = prop_oneof![
+        Just(0x10u32),
+        Just(0x11),
+        Just(0x14),
+        Just(0x15),
+        Just(0x16),
+        Just(0x17)
+    ];
+    let word = prop_oneof![
+        8 => 0u32..8,
+        3 => prop_oneof![Just(400_000_000), Just(100_000_000), Just(800_000), Just(0x4000_0000)],
+        1 => any::<u32>(),
+    ];
+    let any_of_all = (protocol, 0u32..0x12, vec(word.clone(), 0..4))
+        .prop_map(|(protocol, message, rest)| [&[protocol << 10 | message], &rest[..]].concat());
+    let rate =
+        (0u32..4, 0u32..5, word).prop_map(|(flags, id, rate)| vec![0x5005, flags, id, rate, 0]);
+    let switch = (0u32..5, 0u32..5, any::<bool>()).prop_map(|(kind, id, on)| match kind {
+        0 => vec![0x4404, 0, id, u32::from(!on) << 30],
+        1 => vec![0x5007, id, on.into(), 0],
+        2 => vec![0x540a, id, on.into()],
+        3 => vec![0x5804, id, if on { 0 } else { 2 }, 0],
+        _ => vec![0x5c05, id, if on { 7 } else { 0 }],
+    });
+    prop_oneof![3 => any_of_all, 2 => rate, 3 => switch]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever guests ask, whenever they come and go: each request is answered once, and when all are gone the
+    /// platform is as at boot, and so is what a guest reads.
+    #[test]
+    fn when_all_guests_are_gone_the_platform_is_as_at_boot(
+        steps in vec((0usize..2, prop_oneof![10 => request().prop_map(Some), 1 => Just(None)], 0u64..100), 1..100),
+    ) {
+        let host = Host::new();
+        let mut guests = [host.guest(), host.guest_with(&[
+            full(Kind::Clock, "bus"),
+            full(Kind::Clock, "pll"),
+            full(Kind::Sensor, "hot"),
+            full(Kind::Reset, "npu"),
+            full(Kind::Power, "soc"),
+            full(Kind::Voltage, "vdd"),
+        ])];
+        guests.iter_mut().for_each(|guest| guest.boot(4));
+        let boot = (host.states(), view(&mut guests[0]));
+        let mut begun = Vec::new();
+        for (who, request, time) in steps {
+            match request {
+                Some(request) => begun.push((who, guests[who].begin(&request))),
+                None => {
+                    guests[who].scmi.reset();
+                    begun.retain(|(whose, _)| *whose != who);
+                    guests[who].boot(4);
+                }
+            }
+            host.pass(time);
+            guests[0].tick();
+            guests[1].poll();
+        }
+        host.pass(2000);
+        for _ in 0..100 {
+            guests[0].tick();
+        }
+        guests[1].poll();
+        for (_, answer) in &begun {
+            prop_assert!(answer.now().is_some());
+            prop_assert!(answer.now().is_none());
+        }
+        guests.iter_mut().for_each(|guest| guest.scmi.disconnected());
+        guests[0].boot(4);
+        prop_assert_eq!(boot, (host.states(), view(&mut guests[0])));
+    }
+}
+
+/// What a guest reads that does not change by itself.
+fn view(guest: &mut Guest) -> Vec<Vec<u32>> {
+    let mut requests = vec![vec![0x4001]];
+    for id in 0..5 {
+        for get in [
+            0x4403, 0x4405, 0x5003, 0x5006, 0x500b, 0x500e, 0x5409, 0x5803, 0x5c06, 0x5c08,
+        ] {
+            requests.push(vec![get, id, 0]);
+        }
+    }
+    requests.iter().map(|request| guest.ask(request)).collect()
+}
