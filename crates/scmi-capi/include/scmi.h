@@ -239,6 +239,10 @@ struct scmi_sensor {
    */
   bool updates;
   /**
+   * Whether it takes its time to measure, so that agents had better not wait for it.
+   */
+  bool slow;
+  /**
    * Whether it knows when it measures.
    */
   bool has_timestamp;

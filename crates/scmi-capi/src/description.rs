@@ -77,6 +77,8 @@ pub struct scmi_sensor {
     pub trip_points: u8,
     /// Whether it measures by itself, and `scmi_sensor_updated` is told.
     pub updates: bool,
+    /// Whether it takes its time to measure, so that agents had better not wait for it.
+    pub slow: bool,
     /// Whether it knows when it measures.
     pub has_timestamp: bool,
     /// The unit of timestamps as a power of ten of a second, -16 to 15.
@@ -151,6 +153,7 @@ impl scmi_sensor {
                 scale: self.scale.describe(),
                 axes: self.axis_count,
                 trip_points: self.trip_points,
+                slow: self.slow,
                 updates: self.updates,
                 timestamp: self.has_timestamp.then_some(self.timestamp_exponent),
                 intervals: values(self.intervals, self.interval_count, self.interval_range),

@@ -172,6 +172,8 @@ pub struct Sensor<'a> {
     pub scale: Axis<'a>,
     /// How many axes it has: 0, or up to 7, which is what a message holds.
     pub axes: u8,
+    /// Whether it takes its time to measure, so that agents had better not wait for it.
+    pub slow: bool,
     /// How many trip points each agent may set.
     pub trip_points: u8,
     /// Whether it measures by itself, and [`Engine::sensor_updated`](crate::Engine::sensor_updated) is told.

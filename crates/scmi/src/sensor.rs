@@ -148,7 +148,7 @@ fn put_description(
     response: &mut Response<'_>,
 ) {
     let trip_points = if events { sensor.trip_points } else { 0 };
-    let mut low = bit(31, events) | u32::from(trip_points);
+    let mut low = bit(31, events && sensor.slow) | u32::from(trip_points);
     let mut high = exponent(sensor.scale.exponent) << 11 | u32::from(sensor.scale.unit);
     let range = sensor
         .scale

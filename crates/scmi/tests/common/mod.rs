@@ -193,6 +193,7 @@ impl Sensors for Board {
             },
             axes: if sensor == 2 { 3 } else { 0 },
             trip_points: if sensor == 0 { 2 } else { 0 },
+            slow: sensor != 1,
             updates: sensor != 1,
             timestamp: (sensor != 1).then_some(-9),
             intervals: match sensor {

@@ -27,7 +27,7 @@ fn descriptors_are_as_long_as_what_they_tell() {
     // No power known; resolution 5 x 10^-1; -40,000 to 125,000.
     first.extend([0, 0xf800_0005, READING[0], READING[1], 125_000, 0]);
     // A long name, nothing else.
-    first.extend([1, 0xa000_0000, 0x0000_e802, l0, l1, l2, l3]);
+    first.extend([1, 0x2000_0000, 0x0000_e802, l0, l1, l2, l3]);
     // Three axes.
     first.extend([2, 0xc000_5e00, 0x0003_e902, s0, 0, 0, 0]);
     let mut second = vec![0x5403, SUCCESS, 2];

@@ -100,7 +100,7 @@ fn sensors_are_told_as_each_version_does() {
     let [s0, ..] = name16("spi");
     let mut old = vec![0x5403, SUCCESS, 3];
     old.extend([0, 0x8000_0002, 0xe802, n0, 0, 0, 0]);
-    old.extend([1, 0x8000_0000, 0xe802, l0, l1, l2, l3]);
+    old.extend([1, 0, 0xe802, l0, l1, l2, l3]);
     old.extend([2, 0x8000_0000, 0xe802, s0, 0, 0, 0]);
     check(V2_0, &[0x5403, 0], &old);
     check(
@@ -111,7 +111,7 @@ fn sensors_are_told_as_each_version_does() {
             SUCCESS,
             2,
             1,
-            0x8000_0000,
+            0,
             0xe802,
             l0,
             l1,

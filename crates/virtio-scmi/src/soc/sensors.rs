@@ -82,6 +82,7 @@ impl Sensors {
             scale: one.scale(&one.name, None),
             axes: u8::try_from(one.axes.len()).unwrap_or(0),
             trip_points: one.trip_points,
+            slow: false,
             updates: true,
             timestamp: Some(TIMESTAMP),
             intervals: Values::List(&one.intervals),
