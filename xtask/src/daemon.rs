@@ -59,12 +59,12 @@ impl Daemon {
         &self.log
     }
 
-    /// Returns at the next line of the log that contains `text`.
-    pub fn wait_for(&mut self, text: &str) -> Result<()> {
+    /// Returns the next line of the log that contains `text`.
+    pub fn wait_for(&mut self, text: &str) -> Result<String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.next_line(deadline) {
-                Ok(line) if line.contains(text) => return Ok(()),
+                Ok(line) if line.contains(text) => return Ok(line),
                 Ok(_) => {}
                 Err(NoLine::Late) => {
                     bail!("the daemon never said {text:?}; its log:\n{}", self.log)

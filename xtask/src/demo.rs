@@ -68,21 +68,13 @@ impl Daemons {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let front = front(arguments.front)?;
     guest::prepare(&[front])?;
-    let daemons = Daemons::start(front)?;
-    let start = Instant::now();
-    let mut guest = Guest::boot(front, &daemons.sockets())?;
-    println!(
-        "{front}: Linux {} after {} ms",
-        guest.check("uname -r")?,
-        start.elapsed().as_millis()
-    );
+    let mut daemons = Daemons::start(front)?;
+    let mut guest = boot(front, &daemons)?;
     let mut failed = 0;
     for (device, _) in &daemons.running {
-        let answer = guest.run(&device.check_command())?;
-        let verdict = if answer.status == 0 { "ok  " } else { "FAIL" };
-        println!("{verdict}  {:16} {}", device.package, answer.stdout);
-        failed += usize::from(answer.status != 0);
+        failed += usize::from(!check(device, &mut guest)?);
     }
+    guest = perish(front, &mut daemons, guest)?;
     guest.power_off()?;
     let devices = daemons.running.len();
     for (device, daemon) in daemons.running {
@@ -97,6 +89,54 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn boot(front: Front, daemons: &Daemons) -> Result<Guest> {
+    let start = Instant::now();
+    let mut guest = Guest::boot(front, &daemons.sockets())?;
+    println!(
+        "{front}: Linux {} after {} ms",
+        guest.check("uname -r")?,
+        start.elapsed().as_millis()
+    );
+    Ok(guest)
+}
+
+/// Has a guest fail for each device that is there for that, and returns the last one.
+fn perish(front: Front, daemons: &mut Daemons, mut guest: Guest) -> Result<Guest> {
+    for number in 0..daemons.running.len() {
+        let Some((device, daemon)) = daemons.running.get_mut(number) else {
+            continue;
+        };
+        let Some(failure) = &device.failure else {
+            continue;
+        };
+        let device = device.clone();
+        let start = Instant::now();
+        guest.perish(&failure.command)?;
+        println!(
+            "      {:16} failed, and was gone after {} ms: {}",
+            device.package,
+            start.elapsed().as_millis(),
+            daemon.wait_for(&failure.says)?
+        );
+        guest = boot(front, daemons)?;
+        ensure!(
+            check(&device, &mut guest)?,
+            "{}: after a failure",
+            device.package
+        );
+    }
+    Ok(guest)
+}
+
+/// Whether the device works.
+fn check(device: &Device, guest: &mut Guest) -> Result<bool> {
+    let answer = guest.run(&device.check_command())?;
+    let works = answer.status == 0;
+    let verdict = if works { "ok  " } else { "FAIL" };
+    println!("{verdict}  {:16} {}", device.package, answer.stdout);
+    Ok(works)
 }
 
 /// The front end asked for, or the one for this host; an error if it cannot run here.

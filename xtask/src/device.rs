@@ -34,6 +34,18 @@ pub struct Device {
     /// itself: a guest has busybox and these.
     #[serde(default)]
     pub packages: Vec<String>,
+    /// How a guest fails, if that is what the device is for.
+    pub failure: Option<Failure>,
+}
+
+/// `[failure]` in `guest/device.toml`: how the demo has a guest fail, which ends it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// The command that fails.
+    pub command: String,
+    /// What is in the line of the daemon's log that tells of it.
+    pub says: String,
 }
 
 impl Device {

@@ -202,22 +202,30 @@ impl Guest {
 
     /// Has the guest power off, and returns everything that was said in its life.
     pub fn power_off(mut self) -> Result<String> {
-        self.send("poweroff -f")?;
-        let deadline = Instant::now() + COMMAND;
-        loop {
-            match self.next_line(deadline) {
-                Ok(_) => {}
-                Err(NoLine::Ended) => break,
-                Err(NoLine::Late) => return self.fail("power-off takes too long"),
-            }
-        }
-        let status = self.process.status()?;
+        let status = self.end("poweroff -f")?;
         if !status.success() {
             return self.fail(&format!("ended with {status}"));
         }
         match self.fault.take() {
             Some(fault) => self.fail(&fault),
             None => Ok(self.console.clone()),
+        }
+    }
+
+    /// Runs a command after which somebody else ends the guest, and waits for that.
+    pub fn perish(mut self, command: &str) -> Result<()> {
+        self.end(command).map(drop)
+    }
+
+    fn end(&mut self, command: &str) -> Result<ExitStatus> {
+        self.send(command)?;
+        let deadline = Instant::now() + COMMAND;
+        loop {
+            match self.next_line(deadline) {
+                Ok(_) => {}
+                Err(NoLine::Ended) => return self.process.status(),
+                Err(NoLine::Late) => return self.fail(&format!("{command}: no end of the guest")),
+            }
         }
     }
 
