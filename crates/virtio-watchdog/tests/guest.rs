@@ -2,11 +2,13 @@
 
 //! Linux guests with our driver. `cargo xtask test` runs them; `cargo test` says so.
 //!
-//! The device's side here is a dummy, so that the test sees each byte that the driver sends, and
-//! the driver all that a device may do to it.
+//! Where it is about the driver, the device is a dummy, so that the test sees each byte that the
+//! driver sends, and the driver all that a device may do to it.
 
 #[path = "guest/carrier.rs"]
 mod carrier;
+#[path = "guest/daemon.rs"]
+mod daemon;
 #[path = "guest/device.rs"]
 mod device;
 #[path = "guest/failures.rs"]
@@ -51,8 +53,17 @@ const BOOT_DONE: [u8; 16] = [9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 const LOAD: &str = "insmod /lib/modules/*/updates/virtio_wdt.ko";
 
+/// All that sleep is but for the last moment, for which somebody would have to wake the guest.
+const SLEEP: &str = "echo 1 >/sys/module/suspend/parameters/pm_test_delay && \
+    echo devices >/sys/power/pm_test && echo mem >/sys/power/state";
+
 fn main() -> ExitCode {
-    let trials = [operations::trials(), failures::trials(), carrier::trials()];
+    let trials = [
+        operations::trials(),
+        failures::trials(),
+        carrier::trials(),
+        daemon::trials(),
+    ];
     run(trials.into_iter().flatten().collect())
 }
 
@@ -64,19 +75,12 @@ fn uml(name: &'static str, test: fn() -> Result<()>) -> Trial {
 /// A guest of User-Mode Linux with such a device and our driver.
 fn boot(features: u64, config: &[u8]) -> Result<(Watchdog, Guest)> {
     let watchdog = Watchdog::new(features, config);
-    let mut guest = Guest::boot(Front::Uml, &[(&attached(), &watchdog.socket())])?;
+    let mut guest = Guest::boot(Front::Uml, &[(&attached()?, &watchdog.socket())])?;
     guest.check(LOAD)?;
     Ok((watchdog, guest))
 }
 
 /// How it is attached.
-fn attached() -> Device {
-    Device {
-        package: "virtio-watchdog".to_owned(),
-        daemon: String::new(),
-        demo_args: Vec::new(),
-        virtio_id: 35,
-        qemu: String::new(),
-        packages: Vec::new(),
-    }
+fn attached() -> Result<Device> {
+    Device::of("virtio-watchdog")
 }

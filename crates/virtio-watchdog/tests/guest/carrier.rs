@@ -45,7 +45,7 @@ fn boot(front: Front) -> Result<(Watchdog, Guest)> {
     let carrier = Device {
         virtio_id: 4,
         qemu: "vhost-user-rng-pci".to_owned(),
-        ..attached()
+        ..attached()?
     };
     let mut guest = Guest::boot(front, &[(&carrier, &watchdog.socket())])?;
     // Nobody's entropy is taken without being told to.

@@ -123,7 +123,7 @@ fn a_configuration_without_sense_is_refused() -> Result<()> {
         [&[0xd0, 7, 0, 0, 0xe8, 3, 0, 0], &CONFIG[8..]].concat(),
     ] {
         let watchdog = Watchdog::new(CONTROL, &wrong);
-        let mut guest = Guest::boot(Front::Uml, &[(&attached(), &watchdog.socket())])?;
+        let mut guest = Guest::boot(Front::Uml, &[(&attached()?, &watchdog.socket())])?;
         guest.check(LOAD)?;
         guest.check("dmesg | grep -q 'virtio_wdt.*timeouts of'")?;
         ensure!(guest.run("test -e /dev/watchdog0")?.status == 1);

@@ -14,7 +14,7 @@ use xtask::host::{self, Play, hosted};
 use crate::device::{self, Answer, Heard, Watchdog};
 use crate::ioctl::{self, Open};
 use crate::{
-    ALL, BOOT_DONE, CONFIG, LOAD, PING, RESTART_NOW, RESUME, START_10_S, START_20_S,
+    ALL, BOOT_DONE, CONFIG, LOAD, PING, RESTART_NOW, RESUME, SLEEP, START_10_S, START_20_S,
     START_20_S_PRE_5_S, STATUS, STOP, SUSPEND, attached, boot, uml,
 };
 
@@ -39,7 +39,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 fn all_operations_outside(play: Play<'_>) -> Result<()> {
     let watchdog = Watchdog::new(ALL, &CONFIG);
-    let mut guest = host::boot(&[(&attached(), &watchdog.socket())])?;
+    let mut guest = host::boot(&[(&attached()?, &watchdog.socket())])?;
     guest.check(LOAD)?;
     play(&mut guest)?;
     watchdog.expect(&[
@@ -109,7 +109,7 @@ fn state_inside() -> Result<String> {
 fn a_plain_device_is_pinged() -> Result<()> {
     let watchdog = Watchdog::new(0, &[]);
     watchdog.answer(Answer::Bytes(vec![1]));
-    let mut guest = Guest::boot(Front::Uml, &[(&attached(), &watchdog.socket())])?;
+    let mut guest = Guest::boot(Front::Uml, &[(&attached()?, &watchdog.socket())])?;
     guest.check(&format!("{LOAD} limit=1"))?;
     watchdog.expect_nothing()?;
     guest.check("echo V >/dev/watchdog0")?;
@@ -143,7 +143,7 @@ fn a_boot_is_watched() -> Result<()> {
 
 fn there_is_no_way_out() -> Result<()> {
     let watchdog = Watchdog::new(ALL, &CONFIG);
-    let mut guest = Guest::boot(Front::Uml, &[(&attached(), &watchdog.socket())])?;
+    let mut guest = Guest::boot(Front::Uml, &[(&attached()?, &watchdog.socket())])?;
     guest.check(&format!("{LOAD} nowayout=1 timeout=20"))?;
     guest.check("echo V >/dev/watchdog0")?;
     let mut lock = START_20_S;
@@ -205,10 +205,6 @@ fn it_is_unloaded_and_loaded() -> Result<()> {
     guest.power_off()?;
     Ok(())
 }
-
-/// All that sleep is but for the last moment, for which somebody would have to wake the guest.
-const SLEEP: &str = "echo 1 >/sys/module/suspend/parameters/pm_test_delay && \
-    echo devices >/sys/power/pm_test && echo mem >/sys/power/state";
 
 fn asleep() -> Result<()> {
     let (watchdog, mut guest) = boot(ALL, &CONFIG)?;
