@@ -60,4 +60,14 @@ if [ -e $slot ]; then
 		fail "the slot's power domain is not on"
 	supply=", a supply of $volts mV comes and goes"
 fi
+controller=/sys/bus/amba/drivers/pl061_gpio
+if [ -e /sys/bus/amba ]; then
+	[ -e $controller ] || insmod "$(find /lib/modules -name gpio-pl061.ko)"
+	is "the use of the GPIO controller's clock" "$(cat $clocks/gpio/clk_enable_count)" 1
+	echo 9030000.pl061 >$controller/unbind
+	is "the clock that nobody uses" "$(cat $clocks/gpio/clk_enable_count)" 0
+	echo 9030000.pl061 >$controller/bind
+	is "the clock that is used again" "$(cat $clocks/gpio/clk_enable_count)" 1
+	supply="$supply, a GPIO controller has its clock, power and reset"
+fi
 echo "$(ls -d $clocks/*/ | wc -l) clocks, whose rates follow sys-pll; $cold m°C outside$supply"

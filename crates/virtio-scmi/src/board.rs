@@ -3,6 +3,7 @@
 //! The platform that guests share: the engine, behind a lock that is held for one message at a time.
 
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ const TURN: usize = 64;
 pub(crate) const WOKEN: Token = Token(0);
 /// The platform's time has come.
 pub(crate) const TIME: Token = Token(1);
+/// It is time for events.
+pub(crate) const PAUSED: Token = Token(2);
 
 /// A platform, made up as described. Guests are [added](Self::guest) before the first one is served.
 #[derive(Clone)]
@@ -160,10 +163,10 @@ impl Board {
             .as_mut()
             .ok_or_else(|| Mistake::new("name", "the platform has started"))?;
         let agent = plan.add(name, profile, grants)?;
-        let wake = plan
+        let (wake, pause) = plan
             .watch(watch)
             .map_err(|error| Mistake::new("name", error.to_string()))?;
-        Ok(Scmi::new(name, agent, self.clone(), wake))
+        Ok(Scmi::new(name, agent, self.clone(), wake, pause))
     }
 
     /// Everything, to be given to one guest.
@@ -334,15 +337,16 @@ impl Plan {
         Ok(resource)
     }
 
-    /// The agent's own eventfd, which `watch` tells of.
-    fn watch(&mut self, watch: &Watch) -> std::io::Result<OwnedFd> {
+    /// What an agent has its device told by: that somebody woke it, and that a pause is over.
+    fn watch(&mut self, watch: &Watch) -> io::Result<(OwnedFd, Timer)> {
         if self.timer.is_none() {
             self.timer = Some(watch.timer(TIME)?);
         }
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         watch.add(&wake, WOKEN)?;
+        let pause = watch.timer(PAUSED)?;
         self.wakes.push(wake.try_clone()?);
-        Ok(wake)
+        Ok((wake, pause))
     }
 
     fn start(self) -> Option<Platform> {
@@ -397,7 +401,7 @@ impl Platform {
             if Some(woken) == agent {
                 own = true;
             } else if let Some(wake) = self.wakes.get(usize::from(woken)) {
-                // Fails when it is raised as often as it can be.
+                // Fails when it was raised as often as it can be, and is readable.
                 rustix::io::write(wake, &1u64.to_ne_bytes()).ok();
             }
         }

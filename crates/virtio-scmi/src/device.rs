@@ -3,12 +3,13 @@
 //! The device of one guest: commands to the engine, its responses and events back.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use log::{debug, warn};
 use scmi::{Answer, Ticket};
-use virtio_backend::{Device, Events, Queue, Reply, Token};
+use virtio_backend::{Device, Events, Queue, Reply, Timer, Token};
 
-use crate::board::{Board, PLACES, TIME, WOKEN};
+use crate::board::{Board, PAUSED, PLACES, TIME, WOKEN};
 
 /// `VIRTIO_SCMI_F_P2A_CHANNELS`: there are notifications and delayed responses.
 const P2A_CHANNELS: u64 = 1 << 0;
@@ -19,6 +20,10 @@ const LONGEST_REQUEST: usize = 4 + 128;
 /// The longest response or event: header, status, values.
 const LONGEST_RESPONSE: usize = 8 + 124;
 
+/// From a response to what the same command makes the platform say. The two have interrupts of their own: sent at once, a
+/// delayed response overtakes its response, which Linux complains of.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// The SCMI device of one guest, from [`Board::guest`].
 pub struct Scmi {
     guest: String,
@@ -26,6 +31,8 @@ pub struct Scmi {
     board: Board,
     /// Readable when the engine has something for us that others have caused.
     wake: OwnedFd,
+    /// Expires when it is time for events that the guest has caused itself.
+    pause: Timer,
     events: Option<Events>,
     /// An event that the driver has lent no buffer for. The engine has the others, where a second change of the same
     /// thing is no second event.
@@ -53,12 +60,13 @@ impl Message {
 }
 
 impl Scmi {
-    pub(crate) fn new(guest: &str, agent: u16, board: Board, wake: OwnedFd) -> Self {
+    pub(crate) fn new(guest: &str, agent: u16, board: Board, wake: OwnedFd, pause: Timer) -> Self {
         Self {
             guest: guest.to_owned(),
             agent,
             board,
             wake,
+            pause,
             events: None,
             held: None,
             waiting: Vec::with_capacity(PLACES.into()),
@@ -142,9 +150,8 @@ impl Device for Scmi {
             }
             Answer::Later(ticket) => self.waiting.push((ticket, reply)),
         }
-        // After the response: Linux wants that before a delayed one.
         if woken {
-            self.send_events();
+            self.pause.arm(PAUSE);
         }
     }
 
@@ -157,13 +164,15 @@ impl Device for Scmi {
     }
 
     fn ready(&mut self, token: Token) {
-        if token == TIME {
-            self.board.tick();
-        }
-        if token == WOKEN {
-            rustix::io::read(&self.wake, &mut [0; 8]).ok();
-            self.answer_waiting();
-            self.send_events();
+        match token {
+            TIME => self.board.tick(),
+            WOKEN => {
+                rustix::io::read(&self.wake, &mut [0; 8]).ok();
+                self.answer_waiting();
+                self.send_events();
+            }
+            PAUSED => self.send_events(),
+            _ => {}
         }
     }
 

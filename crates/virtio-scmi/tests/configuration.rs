@@ -1,45 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
 //! What the command line and the configuration file say of the platform, and of what guests are given.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-
-use virtio_backend::testing::{Vm, feature};
+use virtio_backend::testing::{self, Program, Vm, feature};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_vhost-user-scmi");
 
-/// Expects that the daemon cannot start, and says why in one line, with these words in it.
-#[track_caller]
-fn refused(arguments: &[&str], words: &[&str]) {
-    let mut daemon = Command::new(DAEMON);
-    let output = daemon
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
-    for word in words {
-        assert!(said.contains(word), "{said:?} lacks {word:?}");
-    }
-}
-
-/// The same, for a file with this text.
-#[track_caller]
-fn refused_file(text: &str, words: &[&str]) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("soc.toml");
-    fs::write(&file, text).unwrap();
-    refused(&["--config", file.to_str().unwrap()], words);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-}
-
 const GUEST: &str = "[[guest]]\nname = 'a'\nsocket = '/run/nowhere/a'\nclocks = ['osc']\n";
 const OSC: &str = "[[clock]]\nname = 'osc'\ntype = 'oscillator'\nrate = 24\n";
+
+#[track_caller]
+fn refused_file(text: &str, words: &[&str]) {
+    testing::refused_file(DAEMON, text, words);
+}
 
 /// What is wrong with this part of a platform, which begins in line 9 and has its first key in line 10.
 #[track_caller]
@@ -56,11 +29,9 @@ fn refused_guest(keys: &str, words: &[&str]) {
 
 #[test]
 fn a_daemon_has_a_file_or_simulates() {
-    refused(
-        &["--socket-path", "/run/nowhere/a"],
-        &["--simulate: say that, or which --config"],
-    );
-    refused_file(OSC, &["soc.toml: no [[guest]]"]);
+    let neither = testing::run(DAEMON, &["--socket-path", "/run/nowhere/a"]);
+    testing::refused(&neither, &["--simulate: say that, or which --config"]);
+    refused_file(OSC, &["guests.toml: no [[guest]]"]);
 }
 
 #[test]
@@ -69,41 +40,41 @@ fn mistakes_in_a_clock_are_named_by_line_and_key() {
         |keys: &str, words: &[&str]| refused_part(&format!("[[clock]]\nname = 'c'\n{keys}"), words);
     refused_part(
         "[[clock]]\nname = 'osc'\ntype = 'gate'",
-        &["soc.toml:10: ", "name: another one of its kind"],
+        &["guests.toml:10: ", "name: another one of its kind"],
     );
     refused_part(
         "[[clock]]\nname = 'a b'\ntype = 'gate'",
-        &["soc.toml:10: ", "name: a name has 1 to 63"],
+        &["guests.toml:10: ", "name: a name has 1 to 63"],
     );
     refused_part(
         "[[clock]]\ntype = 'gate'",
-        &["soc.toml:9: ", "missing field `name`"],
+        &["guests.toml:9: ", "missing field `name`"],
     );
-    clock("", &["soc.toml:9: ", "missing field `type`"]);
-    clock("type = 'quartz'", &["soc.toml:11: ", "quartz"]);
+    clock("", &["guests.toml:9: ", "missing field `type`"]);
+    clock("type = 'quartz'", &["guests.toml:11: ", "quartz"]);
     clock(
         "type = 'gate'\ncolour = 'red'",
-        &["soc.toml:12: ", "colour"],
+        &["guests.toml:12: ", "colour"],
     );
     clock(
         "type = 'oscillator'",
-        &["soc.toml:9: ", "rate: needed for type oscillator"],
+        &["guests.toml:9: ", "rate: needed for type oscillator"],
     );
     clock(
         "type = 'oscillator'\nrate = 0",
-        &["soc.toml:12: ", "rate: needed for type oscillator"],
+        &["guests.toml:12: ", "rate: needed for type oscillator"],
     );
     clock(
         "type = 'oscillator'\nrate = 1\nparent = 'osc'",
-        &["soc.toml:13: ", "parent: no oscillator has that"],
+        &["guests.toml:13: ", "parent: no oscillator has that"],
     );
     clock(
         "type = 'gate'\nparent = 'osc'\nlock-time = 1",
-        &["soc.toml:13: ", "lock-time: no gate has that"],
+        &["guests.toml:13: ", "lock-time: no gate has that"],
     );
     clock(
         "type = 'gate'",
-        &["soc.toml:9: ", "parent: needed for type gate"],
+        &["guests.toml:9: ", "parent: needed for type gate"],
     );
 }
 
@@ -114,39 +85,39 @@ fn a_clock_comes_from_clocks_that_there_are() {
     };
     clock(
         "type = 'gate'\nparent = 'cso'",
-        &["soc.toml:12: ", "parent: no [[clock]] is called \"cso\""],
+        &["guests.toml:12: ", "parent: no [[clock]] is called \"cso\""],
     );
     clock(
         "type = 'gate'\nparent = 'c'",
-        &["soc.toml:12: ", "parent: it would come from itself"],
+        &["guests.toml:12: ", "parent: it would come from itself"],
     );
     clock(
         "type = 'mux'\nparents = ['osc', 'c']",
-        &["soc.toml:12: ", "parents: it would come from itself"],
+        &["guests.toml:12: ", "parents: it would come from itself"],
     );
     clock(
         "type = 'mux'\nparents = ['osc', 'osc']",
-        &["soc.toml:12: ", "parents: \"osc\" is there twice"],
+        &["guests.toml:12: ", "parents: \"osc\" is there twice"],
     );
     clock(
         "type = 'mux'\nparents = ['osc']\nparent = 'c'",
-        &["soc.toml:13: ", "parent: not one of its parents"],
+        &["guests.toml:13: ", "parent: not one of its parents"],
     );
     clock(
         "type = 'mux'",
-        &["soc.toml:9: ", "parents: needed for type mux"],
+        &["guests.toml:9: ", "parents: needed for type mux"],
     );
     clock(
         "type = 'divider'\nparent = 'osc'",
-        &["soc.toml:9: ", "dividers: a divider has some"],
+        &["guests.toml:9: ", "dividers: a divider has some"],
     );
     clock(
         "type = 'divider'\nparent = 'osc'\ndividers = [2, 0]",
-        &["soc.toml:13: ", "dividers: a divider has some"],
+        &["guests.toml:13: ", "dividers: a divider has some"],
     );
     clock(
         "type = 'divider'\nparent = 'osc'\ndividers = [2, 25]",
-        &["soc.toml:13: ", "dividers: they leave nothing"],
+        &["guests.toml:13: ", "dividers: they leave nothing"],
     );
 }
 
@@ -160,43 +131,43 @@ fn mistakes_in_a_pll_are_named_by_line_and_key() {
     };
     pll(
         "rate = 5",
-        &["soc.toml:9: ", "rates: a pll has some, or a range"],
+        &["guests.toml:9: ", "rates: a pll has some, or a range"],
     );
     pll(
         "rates = [5]",
-        &["soc.toml:9: ", "rate: needed for type pll"],
+        &["guests.toml:9: ", "rate: needed for type pll"],
     );
     pll(
         "rate = 5\nrates = [6]",
-        &["soc.toml:13: ", "rate: not one that it can be set to"],
+        &["guests.toml:13: ", "rate: not one that it can be set to"],
     );
     pll(
         "rate = 5\nrates = [6, 5]",
-        &["soc.toml:14: ", "rates: not ascending"],
+        &["guests.toml:14: ", "rates: not ascending"],
     );
     pll(
         "rate = 5\nrates = [0, 5]",
-        &["soc.toml:14: ", "rates: not ascending"],
+        &["guests.toml:14: ", "rates: not ascending"],
     );
     pll(
         "rate = 5\nrange = { min = 6, max = 5, step = 1 }",
-        &["soc.toml:14: ", "range: not from a lowest"],
+        &["guests.toml:14: ", "range: not from a lowest"],
     );
     pll(
         "rate = 5\nrange = { min = 5, max = 6, step = 0 }",
-        &["soc.toml:14: ", "range: not from a lowest"],
+        &["guests.toml:14: ", "range: not from a lowest"],
     );
     pll(
         "rate = 6\nrange = { min = 5, max = 8, step = 2 }",
-        &["soc.toml:13: ", "rate: not one that"],
+        &["guests.toml:13: ", "rate: not one that"],
     );
     pll(
         "rate = 5\nrates = [5]\nrange = { min = 5, max = 5, step = 1 }",
-        &["soc.toml:15: ", "range: it has rates"],
+        &["guests.toml:15: ", "range: it has rates"],
     );
     pll(
         "rate = 5\nrates = [5]\nlock-time = 1_800_001",
-        &["soc.toml:15: ", "lock-time: more than 1.8 s"],
+        &["guests.toml:15: ", "lock-time: more than 1.8 s"],
     );
 }
 
@@ -207,49 +178,49 @@ fn mistakes_in_a_sensor_are_named_by_line_and_key() {
     };
     sensor(
         "type = 'temperature'",
-        &["soc.toml:9: ", "value: one number is needed"],
+        &["guests.toml:9: ", "value: one number is needed"],
     );
     sensor(
         "type = 'temperature'\nvalue = [1, 2, 3]",
-        &["soc.toml:12: ", "value: one number is needed"],
+        &["guests.toml:12: ", "value: one number is needed"],
     );
     sensor(
         "type = 'temperature'\nvalue = 1.5",
-        &["soc.toml:12: ", "neither a whole number nor three"],
+        &["guests.toml:12: ", "neither a whole number nor three"],
     );
     sensor(
         "type = 'acceleration'\nvalue = 1",
-        &["soc.toml:12: ", "value: three are needed"],
+        &["guests.toml:12: ", "value: three are needed"],
     );
     let temperature = |keys: &str, words: &[&str]| {
         sensor(&format!("type = 'temperature'\nvalue = 1\n{keys}"), words);
     };
-    temperature("load = 1", &["soc.toml:13: ", "load: of which clock?"]);
+    temperature("load = 1", &["guests.toml:13: ", "load: of which clock?"]);
     temperature(
         "clock = 'c'",
-        &["soc.toml:13: ", "clock: no [[clock]] is called \"c\""],
+        &["guests.toml:13: ", "clock: no [[clock]] is called \"c\""],
     );
     temperature(
         "regulator = 'r'",
-        &["soc.toml:13: ", "regulator: only type voltage has that"],
+        &["guests.toml:13: ", "regulator: only type voltage has that"],
     );
     temperature(
         "trip-points = 9",
-        &["soc.toml:13: ", "trip-points: at most 8"],
+        &["guests.toml:13: ", "trip-points: at most 8"],
     );
     temperature(
         "intervals = [9]",
-        &["soc.toml:13: ", "intervals: not ascending, from 10 on"],
+        &["guests.toml:13: ", "intervals: not ascending, from 10 on"],
     );
     temperature(
         "intervals = [20, 10]",
-        &["soc.toml:13: ", "intervals: not ascending"],
+        &["guests.toml:13: ", "intervals: not ascending"],
     );
-    temperature("intervals = [65536]", &["soc.toml:13: ", "65536"]);
+    temperature("intervals = [65536]", &["guests.toml:13: ", "65536"]);
     sensor(
         "type = 'voltage'\nregulator = 'r'",
         &[
-            "soc.toml:12: ",
+            "guests.toml:12: ",
             "regulator: no [[regulator]] is called \"r\"",
         ],
     );
@@ -259,17 +230,17 @@ fn mistakes_in_a_sensor_are_named_by_line_and_key() {
 fn mistakes_in_the_rest_are_named_by_line_and_key() {
     refused_part(
         "[[reset]]\nname = 'r'\nlatency = 1_800_001",
-        &["soc.toml:11: ", "latency: more than 1.8 s"],
+        &["guests.toml:11: ", "latency: more than 1.8 s"],
     );
     refused_part(
         "[[power-domain]]\nname = 'p'\nparent = 'q'",
-        &["soc.toml:11: ", "parent: no [[power-domain]]"],
+        &["guests.toml:11: ", "parent: no [[power-domain]]"],
     );
     let circle =
         "[[power-domain]]\nname = 'p'\nparent = 'q'\n[[power-domain]]\nname = 'q'\nparent = 'p'";
     refused_part(
         circle,
-        &["soc.toml:11: ", "parent: it would be within itself"],
+        &["guests.toml:11: ", "parent: it would be within itself"],
     );
     let regulator = |keys: &str, words: &[&str]| {
         refused_part(
@@ -279,112 +250,96 @@ fn mistakes_in_the_rest_are_named_by_line_and_key() {
     };
     regulator(
         "levels = [5, 4]",
-        &["soc.toml:12: ", "levels: not ascending"],
+        &["guests.toml:12: ", "levels: not ascending"],
     );
     regulator(
         "levels = [4]",
-        &["soc.toml:11: ", "level: not one that it can be set to"],
+        &["guests.toml:11: ", "level: not one that it can be set to"],
     );
     regulator(
         "range = { min = 4, max = 8, step = 2 }",
-        &["soc.toml:11: ", "level: not one that"],
+        &["guests.toml:11: ", "level: not one that"],
     );
     regulator(
         "range = { min = 5, max = 4, step = 1 }",
-        &["soc.toml:12: ", "range: not from a lowest"],
+        &["guests.toml:12: ", "range: not from a lowest"],
     );
     regulator(
         "levels = [5]\nrange = { min = 5, max = 5, step = 1 }",
-        &["soc.toml:13: ", "range: it has levels"],
+        &["guests.toml:13: ", "range: it has levels"],
     );
     regulator(
         "ramp = 1\nlevels = [5, 1806]",
-        &["soc.toml:12: ", "ramp: more than 1.8 s"],
+        &["guests.toml:12: ", "ramp: more than 1.8 s"],
     );
     refused_part(
         "[[regulator]]\nname = 'r'",
-        &["soc.toml:9: ", "missing field `level`"],
+        &["guests.toml:9: ", "missing field `level`"],
     );
-    refused_part("[[fan]]\nname = 'f'", &["soc.toml:9: ", "fan"]);
+    refused_part("[[fan]]\nname = 'f'", &["guests.toml:9: ", "fan"]);
 }
 
 #[test]
 fn mistakes_in_a_guest_are_named_by_line_and_key() {
-    refused_guest("", &["soc.toml:10: ", "name: this guest is given nothing"]);
+    refused_guest(
+        "",
+        &["guests.toml:10: ", "name: this guest is given nothing"],
+    );
     refused_guest(
         "clocks = ['osc']",
         &[
-            "soc.toml:12: ",
+            "guests.toml:12: ",
             "clocks: \"osc\" is guest a's, and not shared",
         ],
     );
     refused_guest(
         "clocks = ['c']",
-        &["soc.toml:12: ", "clocks: no [[clock]] is called \"c\""],
+        &["guests.toml:12: ", "clocks: no [[clock]] is called \"c\""],
     );
     refused_guest(
         "power-domains = ['c']",
-        &["soc.toml:12: ", "power-domains: no [[power-domain]]"],
+        &["guests.toml:12: ", "power-domains: no [[power-domain]]"],
     );
     refused_guest(
         "sensors = [{ name = 's', access = 'all' }]",
-        &["soc.toml:12: ", "neither a name nor"],
+        &["guests.toml:12: ", "neither a name nor"],
     );
     refused_guest(
         "sensors = [{ access = 'look' }]",
-        &["soc.toml:12: ", "neither a name nor"],
+        &["guests.toml:12: ", "neither a name nor"],
     );
-    refused_guest("resets = 'r'", &["soc.toml:12: ", "a sequence"]);
+    refused_guest("resets = 'r'", &["guests.toml:12: ", "a sequence"]);
     refused_guest(
         "profile = '3.3'\nclocks = ['osc']",
-        &["soc.toml:12: ", "3.3"],
+        &["guests.toml:12: ", "3.3"],
     );
-    refused_guest("simulate = true", &["soc.toml:12: ", "simulate"]);
+    refused_guest("simulate = true", &["guests.toml:12: ", "simulate"]);
     let shared = OSC.replace("24", "24\nshared = true");
     let twice = GUEST.replace("['osc']", "['osc', { name = 'osc', as = 'c' }]");
     refused_file(
         &format!("{shared}{twice}"),
-        &["soc.toml:9: ", "clocks: \"osc\" is there twice"],
+        &["guests.toml:9: ", "clocks: \"osc\" is there twice"],
     );
     let alias = GUEST.replace("'osc'", "{ name = 'osc', as = 'a/b' }");
     refused_file(
         &format!("{shared}{alias}"),
-        &["soc.toml:9: ", "clocks: \"a/b\": a name has"],
+        &["guests.toml:9: ", "clocks: \"a/b\": a name has"],
     );
 }
 
 #[test]
 fn the_example_is_served_and_each_guest_speaks_its_version() {
-    let folder = tempfile::tempdir().unwrap();
-    let here = folder.path().display().to_string();
     let example = include_str!("../examples/soc.toml")
-        .replace("/run/virtio/scmi", &here)
+        .replace("/run/virtio/scmi", "DIR")
         .replace("profile = \"3.2\"", "profile = \"2.0\"");
-    let file = folder.path().join("soc.toml");
-    fs::write(&file, example).unwrap();
-    let mut daemon = Command::new(DAEMON)
-        .arg("--config")
-        .arg(&file)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(daemon.stderr.take().unwrap()).lines();
-    for guest in ["cluster", "radio"] {
-        let line = log.next().unwrap().unwrap();
-        assert_eq!(
-            line,
-            format!("info: {guest}: listening on {here}/{guest}.sock")
-        );
-    }
+    let daemon = Program::configured(DAEMON, &example);
     // CLOCK PROTOCOL_VERSION, and how many clocks there are.
     for (guest, version, clocks) in [("cluster", [0, 0, 3, 0], 5), ("radio", [0, 0, 1, 0], 3)] {
-        let socket = folder.path().join(format!("{guest}.sock"));
+        let socket = daemon.folder().join(format!("{guest}.sock"));
         let mut vm = Vm::boot(&socket, feature::ALL | 1, &[64, 64]).unwrap();
         let answer =
             |vm: &mut Vm, message| vm.rings[0].ask(&[&[message, 0x50, 0, 0]], &[136]).unwrap();
         assert_eq!(answer(&mut vm, 0)[8..], version);
         assert_eq!(answer(&mut vm, 1)[8], clocks);
     }
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
 }

@@ -205,6 +205,11 @@ impl Guest {
         self.watch.poll(|token| self.scmi.ready(token));
     }
 
+    /// Waits for events that the guest has caused itself.
+    pub(crate) fn events(&mut self) {
+        self.scmi.ready(virtio_backend::Token(2));
+    }
+
     /// Has the platform's time come, which a timer of the host would.
     pub(crate) fn tick(&mut self) {
         self.scmi.ready(virtio_backend::Token(1));

@@ -66,6 +66,8 @@ fn a_delayed_response_comes_after_the_response_also_if_it_is_there_at_once() {
         guest.ask(&[0x5005, 1, 2, 100_000_000, 0]),
         [0x5005, SUCCESS]
     );
+    assert_eq!(guest.event(), None);
+    guest.events();
     assert_eq!(guest.event().unwrap(), [0x5205, SUCCESS, 2, 100_000_000, 0]);
 }
 

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Each protocol's messages, right and wrong, and what comes back: words from the tables of SCMI 3.2, on the platform of
+//! `--simulate`.
+
+use anyhow::{Result, ensure};
+use xtask::guest::Guest;
+
+use crate::raw::{ANY, ask_async, expect, notified, prepare};
+
+const SUCCESS: u32 = 0;
+const NOT_SUPPORTED: u32 = u32::MAX;
+const INVALID_PARAMETERS: u32 = NOT_SUPPORTED - 1;
+const DENIED: u32 = NOT_SUPPORTED - 2;
+const NOT_FOUND: u32 = NOT_SUPPORTED - 3;
+const OUT_OF_RANGE: u32 = NOT_SUPPORTED - 4;
+const PROTOCOL_ERROR: u32 = NOT_SUPPORTED - 9;
+
+/// A name in its 16 bytes.
+fn name(text: &str) -> [u32; 4] {
+    let mut words = [0; 4];
+    for (at, byte) in text.bytes().enumerate().take(15) {
+        if let Some(word) = words.get_mut(at / 4) {
+            *word |= u32::from(byte) << (at % 4 * 8);
+        }
+    }
+    words
+}
+
+pub(crate) fn all(guest: &mut Guest) -> Result<()> {
+    prepare(guest)?;
+    common(guest)?;
+    base(guest)?;
+    power(guest)?;
+    clocks(guest)?;
+    sensors(guest)?;
+    resets(guest)?;
+    voltages(guest)?;
+    events(guest)
+}
+
+/// What all protocols have, and what none has.
+fn common(guest: &mut Guest) -> Result<()> {
+    for (protocol, version) in [
+        (0x4000, 0x20001),
+        (0x4400, 0x30001),
+        (0x5000, 0x30000),
+        (0x5400, 0x30001),
+        (0x5800, 0x30001),
+        (0x5c00, 0x20001),
+    ] {
+        expect(
+            guest,
+            &[
+                (&[protocol], &[protocol, SUCCESS, version]),
+                // Longer than it has to be.
+                (&[protocol, 1, 2, 3], &[protocol, SUCCESS, version]),
+                (&[protocol | 2, 0], &[protocol | 2, SUCCESS, 0]),
+                (&[protocol | 2, 0x77], &[protocol | 2, NOT_FOUND]),
+                (&[protocol | 2, u32::MAX], &[protocol | 2, NOT_FOUND]),
+                (&[protocol | 2], &[protocol | 2, PROTOCOL_ERROR]),
+                (&[protocol | 0x10, version], &[protocol | 0x10, SUCCESS]),
+                (
+                    &[protocol | 0x10, 0x70000],
+                    &[protocol | 0x10, NOT_SUPPORTED],
+                ),
+                (&[protocol | 0x10], &[protocol | 0x10, PROTOCOL_ERROR]),
+                (&[protocol | 0x77], &[protocol | 0x77, NOT_SUPPORTED]),
+            ],
+        )?;
+    }
+    expect(
+        guest,
+        &[
+            // Performance, which is not there, and a protocol that does not exist.
+            (&[0x4c00], &[0x4c00, NOT_SUPPORTED]),
+            (&[0x3fc00], &[0x3fc00, NOT_SUPPORTED]),
+        ],
+    )
+}
+
+fn base(guest: &mut Guest) -> Result<()> {
+    let with = |words: &[u32], text: &str| [words, &name(text)].concat();
+    expect(
+        guest,
+        &[
+            (&[0x4001], &[0x4001, SUCCESS, 0x0105]),
+            (&[0x4003], &with(&[0x4003, SUCCESS], "virtio-backends")),
+            (&[0x4004], &with(&[0x4004, SUCCESS], "simulated")),
+            (&[0x4005], &[0x4005, SUCCESS, 1]),
+            (&[0x4008, 1], &[0x4008, SUCCESS]),
+            (&[0x4008, 2], &[0x4008, INVALID_PARAMETERS]),
+            (&[0x4008], &[0x4008, PROTOCOL_ERROR]),
+            (&[0x4006, 0], &[0x4006, SUCCESS, 5, 0x1615_1411, 0x17]),
+            (&[0x4006, 4], &[0x4006, SUCCESS, 1, 0x17]),
+            (&[0x4006, 5], &[0x4006, SUCCESS, 0]),
+            (&[0x4006, 6], &[0x4006, INVALID_PARAMETERS]),
+            (&[0x4006], &[0x4006, PROTOCOL_ERROR]),
+            (&[0x4007, 0], &with(&[0x4007, SUCCESS, 0], "platform")),
+            (&[0x4007, 1], &with(&[0x4007, SUCCESS, 1], "scmi")),
+            (&[0x4007, u32::MAX], &with(&[0x4007, SUCCESS, 1], "scmi")),
+            (&[0x4007, 2], &[0x4007, NOT_FOUND]),
+            (&[0x4007], &[0x4007, PROTOCOL_ERROR]),
+        ],
+    )
+}
+
+fn power(guest: &mut Guest) -> Result<()> {
+    let attributes = [&[0x4403, SUCCESS, ANY][..], &name("npu")].concat();
+    expect(
+        guest,
+        &[
+            (&[0x4401], &[0x4401, SUCCESS, 3, 0, 0, 0]),
+            (&[0x4403, 2], &attributes),
+            (&[0x4403, 3], &[0x4403, NOT_FOUND]),
+            (&[0x4403], &[0x4403, PROTOCOL_ERROR]),
+            (&[0x4405, 2], &[0x4405, SUCCESS, 0x4000_0000]),
+            (&[0x4404, 0, 2, 0], &[0x4404, SUCCESS]),
+            (&[0x4405, 2], &[0x4405, SUCCESS, 0]),
+            (&[0x4404, 0, 2, 0x4000_0000], &[0x4404, SUCCESS]),
+            (&[0x4405, 2], &[0x4405, SUCCESS, 0x4000_0000]),
+            (&[0x4404, 2, 2, 0], &[0x4404, INVALID_PARAMETERS]),
+            (&[0x4404, 0, 2, 7], &[0x4404, INVALID_PARAMETERS]),
+            (&[0x4404, 0, 3, 0], &[0x4404, NOT_FOUND]),
+            (&[0x4404, 0, 2], &[0x4404, PROTOCOL_ERROR]),
+            (&[0x4405, 3], &[0x4405, NOT_FOUND]),
+            (&[0x4405], &[0x4405, PROTOCOL_ERROR]),
+            (&[0x4406, 3, 1], &[0x4406, NOT_FOUND]),
+            (&[0x4407, 2, 1], &[0x4407, SUCCESS]),
+            (&[0x4407, 2, 0], &[0x4407, SUCCESS]),
+            (&[0x4406, 2, 2], &[0x4406, INVALID_PARAMETERS]),
+            (&[0x4406, 2], &[0x4406, PROTOCOL_ERROR]),
+        ],
+    )
+}
+
+fn clocks(guest: &mut Guest) -> Result<()> {
+    let attributes = |id, bits, text: &str| {
+        let words = [&[0x5003, SUCCESS, bits][..], &name(text), &[1000]].concat();
+        (vec![0x5003, id], words)
+    };
+    let described = [
+        attributes(0, 0xc000_0002, "osc24m"),
+        attributes(3, 0xd000_0000, "sys-pll"),
+        attributes(8, 0xf000_0000, "display-pixel-c"),
+    ];
+    for (request, response) in &described {
+        expect(guest, &[(request, response)])?;
+    }
+    let mut long = vec![0x5008, SUCCESS, 0];
+    long.extend(name("display-pixel-c"));
+    long[6] |= u32::from(b'l') << 24;
+    long.extend(name("ock"));
+    long.extend([0; 8]);
+    expect(
+        guest,
+        &[
+            (&[0x5001], &[0x5001, SUCCESS, 16 << 16 | 9]),
+            (&[0x5003, 9], &[0x5003, NOT_FOUND]),
+            (&[0x5003], &[0x5003, PROTOCOL_ERROR]),
+            (&[0x5008, 8], &long),
+            (
+                &[0x5004, 3, 0],
+                &[
+                    0x5004,
+                    SUCCESS,
+                    0x1003,
+                    400_000_000,
+                    0,
+                    1_600_000_000,
+                    0,
+                    8_000_000,
+                    0,
+                ],
+            ),
+            (
+                &[0x5004, 4, 0],
+                &[
+                    0x5004,
+                    SUCCESS,
+                    3,
+                    100_000_000,
+                    0,
+                    200_000_000,
+                    0,
+                    400_000_000,
+                    0,
+                ],
+            ),
+            (&[0x5004, 4, 2], &[0x5004, SUCCESS, 1, 400_000_000, 0]),
+            (&[0x5004, 4, 4], &[0x5004, OUT_OF_RANGE]),
+            (&[0x5004, 4], &[0x5004, PROTOCOL_ERROR]),
+        ],
+    )?;
+    rates(guest)?;
+    gates_and_parents(guest)
+}
+
+fn rates(guest: &mut Guest) -> Result<()> {
+    expect(
+        guest,
+        &[
+            (&[0x5005, 0, 4, 400_000_000, 0], &[0x5005, SUCCESS]),
+            (&[0x5006, 7], &[0x5006, SUCCESS, 400_000_000, 0]),
+            (&[0x5005, 0, 4, 399_999_999, 0], &[0x5005, SUCCESS]),
+            (&[0x5006, 7], &[0x5006, SUCCESS, 200_000_000, 0]),
+            (&[0x5005, 0, 4, 1, 0], &[0x5005, INVALID_PARAMETERS]),
+            (
+                &[0x5005, 0x10, 4, 400_000_000, 0],
+                &[0x5005, INVALID_PARAMETERS],
+            ),
+            (&[0x5005, 0, 7, 200_000_000, 0], &[0x5005, DENIED]),
+            (&[0x5005, 0, 9, 1, 0], &[0x5005, NOT_FOUND]),
+            (&[0x5005, 0, 4, 1], &[0x5005, PROTOCOL_ERROR]),
+            (&[0x5006, 9], &[0x5006, NOT_FOUND]),
+        ],
+    )
+}
+
+fn gates_and_parents(guest: &mut Guest) -> Result<()> {
+    expect(
+        guest,
+        &[
+            (&[0x500b, 8, 0], &[0x500b, SUCCESS, 0, 0, 0]),
+            (&[0x5007, 8, 1, 0], &[0x5007, SUCCESS]),
+            (&[0x500b, 8, 0], &[0x500b, SUCCESS, 0, 1, 0]),
+            (&[0x5007, 8, 0, 0], &[0x5007, SUCCESS]),
+            // As before version 3, which Linux 6.1 says to all versions.
+            (&[0x5007, 8, 1], &[0x5007, SUCCESS]),
+            (&[0x5007, 8, 0], &[0x5007, SUCCESS]),
+            (&[0x5007, 8], &[0x5007, PROTOCOL_ERROR]),
+            (&[0x500a, 8, 1], &[0x500a, SUCCESS]),
+            (&[0x500a, 9, 1], &[0x500a, NOT_FOUND]),
+            (&[0x5007, 9, 1, 0], &[0x5007, NOT_FOUND]),
+            (&[0x500c, 5, 0], &[0x500c, SUCCESS, 2, 0, 4]),
+            (&[0x500c, 0, 0], &[0x500c, ANY, ANY]),
+            (&[0x500d, 5, 4], &[0x500d, SUCCESS]),
+            (&[0x500e, 5], &[0x500e, SUCCESS, 4]),
+            (&[0x5006, 6], &[0x5006, SUCCESS, 200_000_000, 0]),
+            (&[0x500d, 5, 3], &[0x500d, INVALID_PARAMETERS]),
+            (&[0x500d, 5, 9], &[0x500d, NOT_FOUND]),
+            (&[0x500d, 5, 0], &[0x500d, SUCCESS]),
+            (&[0x500f, 0], &[0x500f, SUCCESS, 0xc000_0000]),
+            (&[0x500f, 4], &[0x500f, SUCCESS, 0xe000_0000]),
+        ],
+    )
+}
+
+fn sensors(guest: &mut Guest) -> Result<()> {
+    let outside = [
+        &[0x5403, SUCCESS, 0x0001_0004, 1][..],
+        &[0x4000_5e00, 0xe802],
+        &name("outside"),
+    ]
+    .concat();
+    let descriptors = [&outside[..], &[ANY; 21]].concat();
+    let axes = |first: &[u32], ids: &[(u32, &str)]| {
+        let mut words = first.to_vec();
+        for (id, text) in ids {
+            words.extend([*id, 0x100, 0xe859]);
+            words.extend(name(text));
+            words.extend([0xe800_0001, 0xfffd_9b16, u32::MAX, 0x0002_64ea, 0]);
+        }
+        words
+    };
+    let first = axes(
+        &[0x5407, SUCCESS, 1 << 26 | 2],
+        &[(0, "accel_X"), (1, "accel_Y")],
+    );
+    let last = axes(&[0x5407, SUCCESS, 1], &[(2, "accel_Z")]);
+    expect(
+        guest,
+        &[
+            (&[0x5401], &[0x5401, SUCCESS, 16 << 16 | 6, 0, 0, 0]),
+            (&[0x5403, 1], &descriptors),
+            (&[0x5403, 7], &[0x5403, INVALID_PARAMETERS]),
+            (&[0x5403], &[0x5403, PROTOCOL_ERROR]),
+            (&[0x5407, 5, 0], &first),
+            (&[0x5407, 5, 2], &last),
+            (&[0x5407, 1, 0], &[0x5407, NOT_SUPPORTED]),
+            (
+                &[0x5408, 5, 0],
+                &[
+                    0x5408,
+                    SUCCESS,
+                    4,
+                    10 << 5 | 0x1d,
+                    20 << 5 | 0x1d,
+                    100 << 5 | 0x1d,
+                    1000 << 5 | 0x1d,
+                ],
+            ),
+            (&[0x5408, 5, 9], &[0x5408, OUT_OF_RANGE]),
+        ],
+    )?;
+    measuring(guest)
+}
+
+fn measuring(guest: &mut Guest) -> Result<()> {
+    expect(
+        guest,
+        &[
+            (&[0x5406, 1, 0], &[0x5406, SUCCESS, ANY, u32::MAX, 0, 0]),
+            (&[0x5406, 6, 0], &[0x5406, NOT_FOUND]),
+            (&[0x5406, 1, 2], &[0x5406, INVALID_PARAMETERS]),
+            (&[0x5406, 1], &[0x5406, PROTOCOL_ERROR]),
+            (&[0x5409, 5], &[0x5409, SUCCESS, 10 << 16 | 0x1d << 11]),
+            (&[0x540a, 5, 100 << 16 | 0x1d << 11 | 1], &[0x540a, SUCCESS]),
+            (&[0x5409, 5], &[0x5409, SUCCESS, 100 << 16 | 0x1d << 11 | 1]),
+            // 11 ms, rounded down and up.
+            (&[0x540a, 5, 11 << 16 | 0x1d << 11], &[0x540a, SUCCESS]),
+            (&[0x5409, 5], &[0x5409, SUCCESS, 10 << 16 | 0x1d << 11]),
+            (
+                &[0x540a, 5, 11 << 16 | 0x1d << 11 | 0x200],
+                &[0x540a, SUCCESS],
+            ),
+            (&[0x5409, 5], &[0x5409, SUCCESS, 20 << 16 | 0x1d << 11]),
+            (&[0x540a, 5, 4], &[0x540a, INVALID_PARAMETERS]),
+            (&[0x540a, 5, 0], &[0x540a, SUCCESS]),
+            (&[0x540a, 6, 1], &[0x540a, NOT_FOUND]),
+            (&[0x5405, 0, 3, 50_000, 0], &[0x5405, SUCCESS]),
+            (&[0x5405, 0, 0x23, 50_000, 0], &[0x5405, INVALID_PARAMETERS]),
+            (&[0x5405, 1, 3, 0, 0], &[0x5405, NOT_SUPPORTED]),
+            (&[0x5404, 6, 1], &[0x5404, NOT_FOUND]),
+            (&[0x540b, 5, 2], &[0x540b, INVALID_PARAMETERS]),
+        ],
+    )
+}
+
+fn resets(guest: &mut Guest) -> Result<()> {
+    let attributes = [&[0x5803, SUCCESS, 0xc000_0000, 20_000][..], &name("npu")].concat();
+    expect(
+        guest,
+        &[
+            (&[0x5801], &[0x5801, SUCCESS, 3]),
+            (&[0x5803, 2], &attributes),
+            (&[0x5803, 3], &[0x5803, NOT_FOUND]),
+            (&[0x5804, 2, 0, 0], &[0x5804, SUCCESS]),
+            (&[0x5804, 2, 2, 0], &[0x5804, SUCCESS]),
+            (&[0x5804, 2, 1, 0], &[0x5804, SUCCESS]),
+            (&[0x5804, 2, 8, 0], &[0x5804, INVALID_PARAMETERS]),
+            (&[0x5804, 2, 4, 0], &[0x5804, INVALID_PARAMETERS]),
+            (&[0x5804, 2, 0, 1], &[0x5804, INVALID_PARAMETERS]),
+            (&[0x5804, 3, 0, 0], &[0x5804, NOT_FOUND]),
+            (&[0x5804, 2, 0], &[0x5804, PROTOCOL_ERROR]),
+            (&[0x5805, 3, 1], &[0x5805, NOT_FOUND]),
+        ],
+    )
+}
+
+fn voltages(guest: &mut Guest) -> Result<()> {
+    let attributes = [&[0x5c03, SUCCESS, 0x8000_0000][..], &name("vdd-sd")].concat();
+    expect(
+        guest,
+        &[
+            (&[0x5c01], &[0x5c01, SUCCESS, 2]),
+            (&[0x5c03, 1], &attributes),
+            (&[0x5c03, 2], &[0x5c03, NOT_FOUND]),
+            (
+                &[0x5c04, 0, 0],
+                &[0x5c04, SUCCESS, 0x1003, 700_000, 1_100_000, 25_000],
+            ),
+            (&[0x5c04, 1, 0], &[0x5c04, SUCCESS, 2, 1_800_000, 3_300_000]),
+            (&[0x5c04, 1, 3], &[0x5c04, OUT_OF_RANGE]),
+            (&[0x5c05, 1, 7], &[0x5c05, SUCCESS]),
+            (&[0x5c06, 1], &[0x5c06, SUCCESS, 7]),
+            (&[0x5406, 3, 0], &[0x5406, SUCCESS, 3300, 0, 0, 0]),
+            (&[0x5c07, 1, 0, 1_800_000], &[0x5c07, SUCCESS]),
+            (&[0x5c08, 1], &[0x5c08, SUCCESS, 1_800_000]),
+            (&[0x5406, 3, 0], &[0x5406, SUCCESS, 1800, 0, 0, 0]),
+            (&[0x5c05, 1, 0], &[0x5c05, SUCCESS]),
+            (&[0x5406, 3, 0], &[0x5406, SUCCESS, 0, 0, 0, 0]),
+            (&[0x5c05, 1, 1], &[0x5c05, INVALID_PARAMETERS]),
+            (&[0x5c07, 1, 0, 1_800_001], &[0x5c07, INVALID_PARAMETERS]),
+            (&[0x5c07, 1, 2, 1_800_000], &[0x5c07, INVALID_PARAMETERS]),
+            (&[0x5c07, 2, 0, 0], &[0x5c07, NOT_FOUND]),
+            (&[0x5c07, 1, 0], &[0x5c07, PROTOCOL_ERROR]),
+        ],
+    )
+}
+
+/// What comes later, or unasked.
+fn events(guest: &mut Guest) -> Result<()> {
+    for (request, delayed) in [
+        (
+            &[0x5005, 1, 3, 1_200_000_000, 0][..],
+            &[0x5205, SUCCESS, 3, 1_200_000_000, 0][..],
+        ),
+        (&[0x5c07, 0, 1, 1_000_000], &[0x5e07, SUCCESS, 0, 1_000_000]),
+        (&[0x5804, 2, 5, 0], &[0x5a04, SUCCESS, 2]),
+    ] {
+        let [response, later] = ask_async(guest, request)?;
+        ensure!(response == [request[0], SUCCESS], "{response:x?}");
+        ensure!(later == delayed, "{later:x?}");
+    }
+    expect(
+        guest,
+        &[
+            (&[0x4406, 2, 1], &[0x4406, SUCCESS]),
+            (&[0x5009, 7, 1], &[0x5009, SUCCESS]),
+        ],
+    )?;
+    let power = notified(guest, &[0x4404, 0, 2, 0])?;
+    ensure!(power == [0x4700, 1, 2, 0], "{power:x?}");
+    // A clock's rate, because of another's.
+    let rate = notified(guest, &[0x5005, 0, 3, 800_000_000, 0])?;
+    ensure!(rate == [0x5300, 1, 7, 200_000_000, 0], "{rate:x?}");
+    Ok(())
+}
