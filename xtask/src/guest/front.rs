@@ -147,10 +147,10 @@ impl Front {
     #[must_use]
     pub fn lacks(self, device: &Device) -> Option<String> {
         let qemu = self.qemu()?;
-        let mut help = Command::new(qemu);
-        help.args(["-device", &format!("{},help", device.qemu)]);
-        let knows = help.output().is_ok_and(|output| output.status.success());
-        (!knows).then(|| format!("{qemu} has no {}", device.qemu))
+        let output = Command::new(qemu).args(["-device", "help"]).output().ok()?;
+        let name = device.qemu.split(',').next().unwrap_or_default();
+        let known = String::from_utf8_lossy(&output.stdout).contains(&format!("name \"{name}\""));
+        (!known).then(|| format!("{qemu} has no {name}"))
     }
 }
 
