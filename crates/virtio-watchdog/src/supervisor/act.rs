@@ -29,7 +29,7 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// How long it may not be there before that is said: a monitor begins to answer after the guest's
 /// devices are there.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a guest is given that did not run.
 const GRACE: Duration = Duration::from_secs(10);
@@ -53,6 +53,8 @@ pub(super) struct Actor {
     stopped: bool,
     /// The process was stopped when it was looked at last.
     was_stopped: bool,
+    /// The threads of the guest's processors, as far as somebody told.
+    vcpus: Vec<u32>,
     /// The guest's processors, when they were looked at last.
     seen: Option<(Instant, Vec<Vcpu>)>,
     /// How it was with them when a timer ran out last.
@@ -87,6 +89,7 @@ impl Actor {
             paused: false,
             stopped: false,
             was_stopped: false,
+            vcpus: Vec::new(),
             seen: None,
             last_view: Seen::default(),
             spent: VecDeque::new(),
@@ -129,6 +132,7 @@ impl Actor {
         });
         (self.paused, self.stopped, self.was_stopped) = (false, false, false);
         (self.seen, self.lost) = (None, None);
+        self.vcpus.clear();
         self.disconnect();
         let acts_on_process = |stage: &Stage| matches!(stage.action, Action::Term | Action::Kill);
         let needs_process = self.plan.stages.iter().any(acts_on_process);
@@ -165,6 +169,7 @@ impl Actor {
                 connected.and_then(|mut connection| {
                     let status = connection.status()?;
                     self.shared.set_tells_resets(connection.tells_resets());
+                    self.vcpus = connection.vcpus();
                     self.connection = Some(connection);
                     info!("{}: acts through {path}", self.plan.guest);
                     Ok(status)
@@ -247,7 +252,7 @@ impl Actor {
     /// Remembers how it is with the guest's processors.
     fn look(&mut self) {
         let process = self.process.as_ref();
-        self.seen = process.map(|process| (Instant::now(), process.vcpus()));
+        self.seen = process.map(|process| (Instant::now(), process.vcpus(&self.vcpus)));
     }
 
     /// How it has been with the guest's processors since they were looked at last.
@@ -304,12 +309,12 @@ impl Actor {
 
     /// Says what was seen and done, once for all.
     fn keep(&self, record: &Record) {
-        warn!("{}: {}", self.plan.guest, record.text());
         if let Some(path) = &self.plan.record {
             if let Err(error) = record.append(path) {
                 error!("{}: {}: {error}", self.plan.guest, path.display());
             }
         }
+        warn!("{}: {}", self.plan.guest, record.text());
     }
 
     /// Counts so many failures, and whether there is room for one more.

@@ -62,6 +62,14 @@ impl Connection {
         }
     }
 
+    /// The threads of the machine's processors, if they can be told.
+    pub(super) fn vcpus(&mut self) -> Vec<u32> {
+        match self {
+            Self::Qmp(qmp) => qmp.vcpus().unwrap_or_default(),
+            Self::Api(_) => Vec::new(),
+        }
+    }
+
     pub(super) fn act(&mut self, action: &Action) -> io::Result<()> {
         match self {
             Self::Qmp(qmp) => qmp.act(action),

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+/// So many threads are told of.
+const MOST: usize = 256;
+
 /// A process, which stays the one it was: its number may be another's one day.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -53,9 +56,9 @@ impl Process {
         state.is_some_and(|(_, state)| matches!(state, 'T' | 't'))
     }
 
-    /// The threads that run the guest's code: by the names that the VMMs that we know give them, or
-    /// else the process's first, as in User-Mode Linux.
-    pub(super) fn vcpus(&self) -> Vec<Vcpu> {
+    /// The threads that run the guest's code: these, if they are known, or else those with the names
+    /// that VMMs give them, or else all that there are.
+    pub(super) fn vcpus(&self, known: &[u32]) -> Vec<Vcpu> {
         let tasks = format!("/proc/{}/task", self.id);
         let threads = fs::read_dir(&tasks).into_iter().flatten().flatten();
         let mut all: Vec<_> = threads
@@ -63,15 +66,16 @@ impl Process {
             .collect();
         all.sort_by_key(|vcpu| vcpu.thread);
         let is_named = |vcpu: &Vcpu| {
-            ["CPU ", "ALL CPUs", "vcpu", "crosvm_vcpu"]
-                .iter()
-                .any(|name| vcpu.name.starts_with(name))
+            let names = ["CPU ", "ALL CPUs", "vcpu", "crosvm_vcpu"];
+            names.iter().any(|name| vcpu.name.starts_with(name))
         };
-        if all.iter().any(is_named) {
+        let is_known = |vcpu: &Vcpu| known.contains(&vcpu.thread);
+        if all.iter().any(is_known) {
+            all.retain(is_known);
+        } else if all.iter().any(is_named) {
             all.retain(is_named);
-        } else {
-            all.retain(|vcpu| vcpu.thread == self.id);
         }
+        all.truncate(MOST);
         all
     }
 }
@@ -140,14 +144,17 @@ mod tests {
     }
 
     #[test]
-    fn our_own_first_thread_runs_and_is_told_by_a_name_with_any_characters() {
-        let threads = Process::open(std::process::id()).unwrap().vcpus();
-        assert_eq!(threads.len(), 1);
-        assert_eq!(threads[0].thread, std::process::id());
-        assert!(threads[0].ran > Duration::ZERO);
+    fn threads_are_known_or_told_by_their_names_which_have_any_characters() {
+        let id = std::process::id();
+        let process = Process::open(id).unwrap();
+        let known = process.vcpus(&[id]);
+        assert_eq!((known.len(), known[0].thread), (1, id));
+        assert!(known[0].ran > Duration::ZERO);
+        // The test's own thread, and the first.
+        assert!(process.vcpus(&[]).len() > 1);
 
         let named = std::thread::Builder::new().name("CPU 0) (R".into());
-        let named = named.spawn(|| Process::open(std::process::id()).unwrap().vcpus());
+        let named = named.spawn(move || Process::open(id).unwrap().vcpus(&[u32::MAX]));
         let threads = named.unwrap().join().unwrap();
         assert_eq!(threads.len(), 1);
         assert_eq!((&*threads[0].name, threads[0].state), ("CPU 0) (R", 'R'));

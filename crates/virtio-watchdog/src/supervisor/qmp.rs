@@ -93,6 +93,14 @@ impl Qmp {
         })
     }
 
+    /// The threads of the machine's processors.
+    pub(super) fn vcpus(&mut self) -> io::Result<Vec<u32>> {
+        let answer = self.execute("query-cpus-fast", &json!({}), COMMAND)?;
+        let ids = answer.as_array().into_iter().flatten();
+        let ids = ids.filter_map(|cpu| cpu.get("thread-id")?.as_u64()?.try_into().ok());
+        Ok(ids.collect())
+    }
+
     pub(super) fn act(&mut self, action: &Action) -> io::Result<()> {
         let (command, arguments, limit) = match action {
             Action::Nmi => ("inject-nmi", json!({}), COMMAND),

@@ -225,7 +225,10 @@ impl Monitor {
         loop {
             let command = self.commands.recv_timeout(LIMIT).unwrap();
             let name = command["execute"].as_str().unwrap();
-            if !matches!(name, "qmp_capabilities" | "query-status") {
+            if !matches!(
+                name,
+                "qmp_capabilities" | "query-status" | "query-cpus-fast"
+            ) {
                 return (name.to_owned(), command["arguments"].clone());
             }
         }
