@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use log::{Level, debug};
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::{FdFlags, fcntl_setfd};
 use vhost::vhost_user::Backend;
 use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
 use vhost_user_backend::{VhostUserBackend, VringEpollHandler};
@@ -16,6 +17,7 @@ use virtio_bindings::bindings::virtio_config::VIRTIO_F_VERSION_1;
 use virtio_bindings::bindings::virtio_ring::{
     VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
 };
+use vm_memory::{GuestAddressSpace, GuestMemoryBackend, GuestMemoryRegion};
 use vmm_sys_util::epoll::EventSet;
 
 use super::ring::{Memory, Next, Pause, Vring};
@@ -248,7 +250,13 @@ impl<D: Device> VhostUserBackend for Session<D> {
     }
 
     /// The memory was replaced: what is being written goes to the former one, so that has to end.
-    fn update_memory(&self, _memory: Memory) -> io::Result<()> {
+    /// A command that a device runs is not to have it.
+    fn update_memory(&self, memory: Memory) -> io::Result<()> {
+        for region in memory.memory().iter() {
+            if let Some(file) = region.file_offset() {
+                fcntl_setfd(file.file(), FdFlags::CLOEXEC)?;
+            }
+        }
         self.vrings
             .get()
             .into_iter()

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::{FdFlags, fcntl_setfd};
 use vhost_user_backend::{VringState, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::{Error, QueueT};
 use vmm_sys_util::event::EventConsumer;
@@ -183,13 +184,13 @@ impl VringT<Memory> for Vring {
     }
 
     fn set_kick(&self, file: Option<File>) {
-        self.0.vring.set_kick(file.filter(never_blocks));
+        self.0.vring.set_kick(file.filter(is_tamed));
     }
 
     /// With KICK before CALL, as QEMU has it, an interrupt may have come too early.
     fn set_call(&self, file: Option<File>) {
         let mut state = lock(&self.0.state);
-        self.0.vring.set_call(file.filter(never_blocks));
+        self.0.vring.set_call(file.filter(is_tamed));
         let vring = self.0.vring.get_ref();
         if vring.get_call().is_some() && mem::take(&mut state.owed) {
             vring.signal_used_queue().ok();
@@ -197,13 +198,15 @@ impl VringT<Memory> for Vring {
     }
 
     fn set_err(&self, file: Option<File>) {
-        self.0.vring.set_err(file);
+        self.0.vring.set_err(file.filter(is_tamed));
     }
 }
 
-/// Whether `file`, which the front end has as well, is made never to have us wait for it.
-fn never_blocks(file: &File) -> bool {
+/// Whether `file`, which the front end has as well, is made never to have us wait for it, nor to be
+/// a command's that the device runs.
+fn is_tamed(file: &File) -> bool {
     fcntl_getfl(file)
         .and_then(|flags| fcntl_setfl(file, flags | OFlags::NONBLOCK))
+        .and_then(|()| fcntl_setfd(file, FdFlags::CLOEXEC))
         .is_ok()
 }
