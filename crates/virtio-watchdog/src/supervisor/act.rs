@@ -31,6 +31,9 @@ const RETRY: Duration = Duration::from_millis(500);
 /// devices are there.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How often it is said that a guest is excused.
+const SAID: Duration = Duration::from_secs(60);
+
 /// What a guest is given that did not run.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -59,6 +62,8 @@ pub(super) struct Actor {
     seen: Option<(Instant, Vec<Vcpu>)>,
     /// How it was with them when a timer ran out last.
     last_view: Seen,
+    /// When it was said last that the guest is excused.
+    excused: Option<Instant>,
     /// When something was done.
     spent: VecDeque<Instant>,
     /// The last stage was run, and nothing since.
@@ -92,6 +97,7 @@ impl Actor {
             vcpus: Vec::new(),
             seen: None,
             last_view: Seen::default(),
+            excused: None,
             spent: VecDeque::new(),
             is_exhausted: false,
         }
@@ -291,12 +297,15 @@ impl Actor {
         if !view.is_starved() {
             self.shared.decide(Verdict::Act);
         } else {
-            let time = waited(&view.before, &view.now);
-            let mut record = self.record(failure, &view);
-            record.conclude("excused");
-            self.keep(&record);
+            // As often as the guest likes, but not as often as it likes to the log.
+            if self.excused.is_none_or(|at| at.elapsed() >= SAID) {
+                self.excused = Some(Instant::now());
+                let mut record = self.record(failure, &view);
+                record.conclude("excused");
+                self.keep(&record);
+            }
             self.shared.decide(Verdict::Excused {
-                time,
+                time: waited(&view.before, &view.now),
                 limited: true,
             });
         }
@@ -333,25 +342,30 @@ impl Actor {
         may
     }
 
-    /// What is to be done about a failure.
-    fn stages(&mut self, failure: Failure) -> Vec<Stage> {
+    /// What is to be done about a failure. Nothing, not even a record, if there were too many.
+    fn stages(&mut self, failure: Failure) -> Option<Vec<Stage>> {
         if self.spend(1) {
             self.is_exhausted = false;
             let mut stages = self.plan.stages.clone();
             if failure.cause == Cause::Restart {
                 stages.retain(|stage| stage.action.bites() && stage.action != Action::Nmi);
             }
-            return stages;
+            return Some(stages);
         }
-        let was_exhausted = std::mem::replace(&mut self.is_exhausted, true);
+        if std::mem::replace(&mut self.is_exhausted, true) {
+            debug!("{}: failed again", self.plan.guest);
+            return None;
+        }
         let max = self.plan.max_resets;
         error!("{}: failed more than {max} times", self.plan.guest);
-        let last = self.plan.last.iter().filter(|_| !was_exhausted);
-        last.cloned().collect()
+        Some(self.plan.last.iter().cloned().collect())
     }
 
     /// Acts.
     fn failed(&mut self, failure: Failure) {
+        let Some(stages) = self.stages(failure) else {
+            return self.shared.decide(Verdict::Settled);
+        };
         let word = cause(failure.cause);
         warn!("{}: failed: {word}", self.plan.guest);
         let view = match failure.cause {
@@ -360,7 +374,7 @@ impl Actor {
         };
         let mut record = self.record(failure, &view);
         let mut conclusion = "nothing helped";
-        for stage in self.stages(failure) {
+        for stage in stages {
             let action = &stage.action;
             warn!("{}: {action}", self.plan.guest);
             let outcome = match self.act(&stage, &record) {

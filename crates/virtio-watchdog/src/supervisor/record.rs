@@ -84,10 +84,11 @@ impl Record {
 }
 
 impl Seen {
-    /// Whether the processor that waited longest waited more than it could run.
+    /// Whether the processor that waited longest had less than a quarter of the time. With more, a
+    /// guest is able to ping.
     pub(super) fn is_starved(&self) -> bool {
         let waited = super::process::waited(&self.before, &self.now);
-        waited * 2 > self.window && !self.window.is_zero()
+        waited * 4 > self.window * 3 && !self.window.is_zero()
     }
 
     fn describe(&self, vcpu: &Vcpu) -> Value {

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The command line and the configuration file, and a daemon that does what they say.
+
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::process::Command;
+
+use serde_json::Value;
+use virtio_backend::testing::{self, LIMIT, Program, Vm, feature, refused_file};
+
+const DAEMON: &str = env!("CARGO_BIN_EXE_vhost-user-watchdog");
+
+#[track_caller]
+fn refused(arguments: &str, words: &[&str]) {
+    let all = format!("--socket-path /run/nowhere/a {arguments}");
+    let all: Vec<_> = all.split_whitespace().collect();
+    testing::refused(&testing::run(DAEMON, &all), words);
+}
+
+/// A mistake in a guest of a file, whose table is lines 1 to 3 and these.
+#[track_caller]
+fn refused_guest(guest: &str, words: &[&str]) {
+    let text = format!("[[guest]]\nname = 'a'\nsocket = '/run/nowhere/a'\n{guest}");
+    refused_file(DAEMON, &text, words);
+}
+
+#[test]
+fn a_watchdog_that_could_do_nothing_does_not_start() {
+    refused("", &["--stage: ", "say what to do"]);
+    refused("--stage reset", &["--stage: reset needs a qmp or an api"]);
+    refused("--stage kill --last stop", &["--last: stop needs a qmp"]);
+    refused(
+        "--stage kill --stage dump=/x",
+        &["--stage: dump needs a qmp"],
+    );
+    let carried = "--carrier rng --stage event --stage kill";
+    refused(carried, &["--stage: ", "hears no event"]);
+}
+
+#[test]
+fn times_that_cannot_be_are_refused() {
+    refused(
+        "--stage kill --timeout 0.01",
+        &["--timeout: ", "between 0.1 and"],
+    );
+    refused(
+        "--stage kill --timeout 20 --max-timeout 10",
+        &["--timeout: ", "between 0.1 and 10 seconds"],
+    );
+    refused(
+        "--stage kill --timeout 20 --pretimeout 20",
+        &["--pretimeout: is not below the timeout"],
+    );
+    refused("--stage kill --boot-timeout 0", &["--boot-timeout: "]);
+    refused("--stage kill --lock", &["--lock: needs a boot-timeout"]);
+    refused(
+        "--stage kill --channels 0",
+        &["--channels: is not between 1 and 256"],
+    );
+    refused("--stage kill --channels 257", &["--channels: "]);
+}
+
+#[test]
+fn mistakes_of_the_command_line_are_told_with_the_usage() {
+    for (arguments, words) in [
+        ("--stage reboot", "is none of event, nmi"),
+        ("--stage exec=reboot", "whole path"),
+        ("--timeout soon", "not a time in seconds"),
+        ("--carrier disk", "possible values: rng"),
+        ("--relay --stage kill", "--qmp"),
+        ("--qmp a --api b", "cannot be used with"),
+    ] {
+        let all = format!("--socket-path /run/nowhere/a {arguments}");
+        let all: Vec<_> = all.split_whitespace().collect();
+        let output = testing::run(DAEMON, &all);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn mistakes_in_a_guest_are_named_by_line_and_key() {
+    refused_guest("", &["guests.toml:1: ", "stage: say what to do"]);
+    refused_guest(
+        "stage = ['reset']\n",
+        &["guests.toml:4: ", "stage: reset needs"],
+    );
+    refused_guest("stage = ['reboot']\n", &["guests.toml:4: ", "is none of"]);
+    refused_guest("stage = [7]\n", &["guests.toml:4: ", "neither a stage"]);
+    refused_guest("stage = 'kill'\n", &["guests.toml:4: ", "stage"]);
+    refused_guest(
+        "stage = ['kill']\ntimeout = 20\npretimeout = 30\n",
+        &["guests.toml:6: ", "pretimeout: is not below"],
+    );
+    refused_guest(
+        "stage = ['kill']\ntimeout = -1\n",
+        &["guests.toml:5: ", "not a time"],
+    );
+    refused_guest("stage = ['kill']\ntimeout = 'x'\n", &["guests.toml:5: "]);
+    refused_guest(
+        "stage = ['kill']\nlock = true\n",
+        &["guests.toml:5: ", "lock: "],
+    );
+    refused_guest(
+        "stage = ['kill']\nrelay = true\n",
+        &["guests.toml:5: ", "relay: "],
+    );
+    refused_guest("qmp = '/a'\napi = '/b'\n", &["guests.toml:5: ", "api: "]);
+    refused_guest(
+        "stage = ['kill']\nhurry = true\n",
+        &["guests.toml:5: ", "hurry"],
+    );
+}
+
+#[test]
+fn guests_of_a_file_have_their_own_times_and_actions() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (quick, slow) = (path("quick"), path("slow"));
+    let [quick, slow] = [quick, slow].map(|path| {
+        let socket = UnixDatagram::bind(path).unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        socket
+    });
+    let text = format!(
+        "[[guest]]\nname = 'quick'\nsocket = 'DIR/a'\ntimeout = 0.2\nstage = ['notify={0}/quick']\n\
+         [[guest]]\nname = 'slow'\nsocket = 'DIR/b'\nboot-timeout = 0.3\nmax-resets = 0\n\
+         stage = ['kill']\nlast = ['notify', '{0}/slow']\nrecord = '{0}/records'\n",
+        folder.path().display()
+    );
+    let daemon = Program::configured(DAEMON, &text);
+    let boot = |name| Vm::boot(&daemon.folder().join(name), feature::ALL, &[8]).unwrap();
+    let (mut quick_vm, _slow_vm) = (boot("a"), boot("b"));
+    assert_eq!(quick_vm.rings[0].ask(&[], &[8]).unwrap(), [1]);
+    let record = |socket: &UnixDatagram| -> Value {
+        let mut bytes = [0; 4096];
+        let length = socket.recv(&mut bytes).unwrap();
+        serde_json::from_slice(&bytes[..length]).unwrap()
+    };
+    let (quick, slow) = (record(&quick), record(&slow));
+    assert_eq!(
+        (&quick["guest"], &quick["cause"]),
+        (&"quick".into(), &"expired".into())
+    );
+    assert_eq!(
+        (&slow["guest"], &slow["cause"]),
+        (&"slow".into(), &"boot".into())
+    );
+    assert_eq!(slow["process"], std::process::id());
+    daemon.expect("slow: {");
+    let kept = std::fs::read_to_string(path("records")).unwrap();
+    assert!(kept.contains("\"guest\":\"slow\""), "{kept}");
+}
+
+#[test]
+fn a_command_has_nothing_of_any_guests() {
+    let list = "['exec@0', '/bin/sh', '-c', 'ls -l /proc/self/fd >DIR/fds']";
+    let text = format!(
+        "[[guest]]\nname = 'a'\nsocket = 'DIR/a'\ntimeout = 0.2\nrecord = 'DIR/records'\n\
+         stage = [{list}]\n\
+         [[guest]]\nname = 'b'\nsocket = 'DIR/b'\nstage = ['kill']\n"
+    );
+    let daemon = Program::configured(DAEMON, &text);
+    let boot = |name| Vm::boot(&daemon.folder().join(name), feature::ALL, &[8, 8]).unwrap();
+    let (mut a, mut b) = (boot("a"), boot("b"));
+    for vm in [&mut b, &mut a] {
+        assert_eq!(vm.rings[0].ask(&[], &[8]).unwrap(), [1]);
+    }
+    daemon.expect("a: {");
+    let listed = std::fs::read_to_string(daemon.folder().join("fds")).unwrap();
+    assert!(listed.contains(" 1 -> "), "{listed}");
+    for kind in ["memfd", "eventfd", "eventpoll"] {
+        assert!(!listed.contains(kind), "{listed}");
+    }
+}
+
+#[test]
+fn a_watchdog_that_cannot_bite_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let qmp = folder.path().join("qmp");
+    let socket = folder.path().join("wd");
+    let mut command = Command::new(DAEMON);
+    command.arg("--socket-path").arg(&socket);
+    command.arg("--qmp").arg(&qmp);
+    let daemon = Program::start(&mut command, 1);
+    let vm = Vm::boot(&socket, feature::ALL, &[8]).unwrap();
+    let expected = format!("cannot act through {}: No such file", qmp.display());
+    daemon.expect(": connected");
+    daemon.expect(&expected);
+    // Nobody will ever greet.
+    let _listener = UnixListener::bind(&qmp).unwrap();
+    drop(vm);
+    assert_eq!(daemon.terminate().0, Some(0));
+}
+
+#[test]
+fn qemu_is_told_what_the_program_is() {
+    let output = testing::run(DAEMON, &["--print-capabilities"]);
+    assert_eq!(output.stdout, b"{\"type\": \"watchdog\"}\n");
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A machine of QEMU that may hang, and a daemon that watches it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use xtask::daemon::Daemon;
+use xtask::guest::{Front, Image, prepare};
+
+/// How long a guest may take to boot on a busy host.
+const BOOT: Duration = Duration::from_secs(120);
+
+/// How long anything else may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the guest says when it has booted.
+const READY: &str = "guest ready";
+
+/// A daemon with one guest.
+pub(crate) struct Host {
+    pub(crate) daemon: Daemon,
+    folder: TempDir,
+}
+
+impl Host {
+    /// A daemon with these options, and a monitor to act through.
+    pub(crate) fn start(options: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let mut args: Vec<_> = options.split_whitespace().map(str::to_owned).collect();
+        args.extend([
+            "--qmp".into(),
+            path("qmp"),
+            "--record".into(),
+            path("records"),
+        ]);
+        let binary = Path::new(env!("CARGO_BIN_EXE_vhost-user-watchdog"));
+        let daemon = Daemon::start(binary, &args, &folder.path().join("wd.sock"))?;
+        Ok(Self { daemon, folder })
+    }
+
+    /// Boots a guest whose entropy device carries the watchdog.
+    pub(crate) fn boot(&self) -> Result<Machine> {
+        let image = prepare(&[Front::QemuArm64])?;
+        let mut machine = self.machine(&kernel(image.first().context("no image")?))?;
+        machine.wait_for_boot()?;
+        Ok(machine)
+    }
+
+    /// The same with QEMU's own watchdog instead, whose action is left to others.
+    pub(crate) fn boot_with_i6300esb(&self) -> Result<Machine> {
+        let image = prepare(&[Front::QemuArm64])?;
+        let mut args = kernel(image.first().context("no image")?);
+        let more = "-device i6300esb -action watchdog=none";
+        args.extend(more.split_whitespace().map(str::to_owned));
+        let mut machine = Machine::start(self.folder.path(), &args)?;
+        machine.wait_for_boot()?;
+        Ok(machine)
+    }
+
+    /// A machine that the daemon watches, with more arguments for QEMU.
+    pub(crate) fn machine(&self, more: &[String]) -> Result<Machine> {
+        let socket = self.daemon.socket().display();
+        let mut args = vec![
+            "-chardev".into(),
+            format!("socket,id=wd,path={socket}"),
+            "-device".into(),
+            "vhost-user-rng-pci,chardev=wd".into(),
+        ];
+        args.extend_from_slice(more);
+        Machine::start(self.folder.path(), &args)
+    }
+
+    /// The records that there are.
+    pub(crate) fn records(&self) -> Result<Vec<Value>> {
+        let path = self.folder.path().join("records");
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let records = text.lines().map(serde_json::from_str);
+        Ok(records.collect::<Result<_, _>>()?)
+    }
+
+    /// Waits for a record that ends like this, and returns it.
+    pub(crate) fn wait_for(&mut self, outcome: &str) -> Result<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        let text = format!("\"outcome\":\"{outcome}\"");
+        while Instant::now() < deadline && self.daemon.wait_for(&text).is_err() {}
+        let found = self.records()?.into_iter().rev();
+        let mut found = found.filter(|record| record["outcome"] == outcome);
+        found
+            .next()
+            .with_context(|| format!("no {outcome}:\n{}", self.daemon.log()))
+    }
+}
+
+/// What a machine needs to boot Linux. A kernel that panics hangs, as Debian's does.
+fn kernel(image: &Image) -> Vec<String> {
+    vec![
+        "-kernel".into(),
+        image.kernel.display().to_string(),
+        "-initrd".into(),
+        image.initramfs.display().to_string(),
+        "-append".into(),
+        "rdinit=/init tty=/dev/ttyS0 panic=0".into(),
+    ]
+}
+
+/// A running machine, which is ended when dropped.
+pub(crate) struct Machine {
+    qemu: Child,
+    input: ChildStdin,
+    lines: Receiver<String>,
+    monitor: BufReader<UnixStream>,
+}
+
+impl Machine {
+    fn start(folder: &Path, more: &[String]) -> Result<Self> {
+        let (ours, theirs) = (folder.join("control"), folder.join("qmp"));
+        let listen = |path: &PathBuf| format!("unix:{},server=on,wait=off", path.display());
+        let mut qemu = Command::new("qemu-system-aarch64");
+        let board = "-nodefaults -no-user-config -display none -m 256M -serial null \
+                     -device pci-serial,chardev=terminal -chardev stdio,id=terminal,signal=off \
+                     -machine virt,memory-backend=mem -cpu cortex-a57 \
+                     -object memory-backend-memfd,id=mem,size=256M,share=on";
+        qemu.args(board.split_whitespace())
+            .args(["-qmp", &listen(&ours), "-qmp", &listen(&theirs)])
+            .args(more)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut qemu = qemu.spawn()?;
+        let input = qemu.stdin.take().context("no stdin")?;
+        let output = BufReader::new(qemu.stdout.take().context("no stdout")?);
+        let (said, lines) = mpsc::channel();
+        // Ends with the machine.
+        thread::spawn(move || {
+            for line in output.split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+                // A test that has ended does not listen.
+                said.send(line).ok();
+            }
+        });
+        let deadline = Instant::now() + PATIENCE;
+        let monitor = loop {
+            match UnixStream::connect(&ours) {
+                Ok(monitor) => break monitor,
+                Err(error) if Instant::now() > deadline => {
+                    qemu.kill().ok();
+                    qemu.wait().ok();
+                    return Err(error).context("QEMU's monitor");
+                }
+                Err(_) => thread::yield_now(),
+            }
+        };
+        monitor.set_read_timeout(Some(PATIENCE))?;
+        let mut machine = Self {
+            qemu,
+            input,
+            lines,
+            monitor: BufReader::new(monitor),
+        };
+        machine.qmp("qmp_capabilities")?;
+        Ok(machine)
+    }
+
+    /// Gives the monitor a command, and returns its answer.
+    pub(crate) fn qmp(&mut self, command: &str) -> Result<Value> {
+        let message = json!({"execute": command, "id": command});
+        writeln!(self.monitor.get_mut(), "{message}")?;
+        loop {
+            let mut line = String::new();
+            ensure!(self.monitor.read_line(&mut line)? > 0, "QEMU is gone");
+            let answer: Value = serde_json::from_str(&line)?;
+            if answer["id"] == command {
+                return Ok(answer["return"].clone());
+            }
+        }
+    }
+
+    /// Waits for an event of this name.
+    pub(crate) fn wait_for_event(&mut self, name: &str) -> Result<()> {
+        loop {
+            let mut line = String::new();
+            ensure!(self.monitor.read_line(&mut line)? > 0, "QEMU is gone");
+            let message: Value = serde_json::from_str(&line)?;
+            if message["event"] == name {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(crate) fn wait_for_boot(&mut self) -> Result<()> {
+        self.wait_for(BOOT, |line| line == READY)
+    }
+
+    fn wait_for(&mut self, patience: Duration, done: impl Fn(&str) -> bool) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) if done(&line) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => bail!("the guest does not answer: {error}"),
+            }
+        }
+    }
+
+    /// Has the guest run a command, for which nobody waits.
+    pub(crate) fn send(&mut self, command: &str) -> Result<()> {
+        Ok(writeln!(self.input, "word {command}")?)
+    }
+
+    /// Runs a command in the guest, which must succeed.
+    pub(crate) fn run(&mut self, command: &str) -> Result<()> {
+        self.send(command)?;
+        self.wait_for(PATIENCE, |line| line.ends_with("word ends 0"))
+    }
+
+    /// The guest reads entropy now and then from now on.
+    pub(crate) fn reads_entropy(&mut self) -> Result<()> {
+        self.run(
+            "while dd if=/dev/hwrng of=/dev/null bs=64 count=1 2>/dev/null && sleep 0.5; do :; \
+             done >/dev/null &",
+        )
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.qemu.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        let id = Pid::from_raw(self.id().try_into()?).context("no process")?;
+        Ok(kill_process(id, signal)?)
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn wait_for_end(&mut self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self
+            .lines
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            .is_ok()
+        {}
+        ensure!(Instant::now() < deadline, "QEMU lives");
+        self.qemu.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Fails when it has ended.
+        self.qemu.kill().ok();
+        self.qemu.wait().ok();
+    }
+}

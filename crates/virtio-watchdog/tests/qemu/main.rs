@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Guests of QEMU that know nothing of a watchdog, and hang. `cargo xtask test` runs them; `cargo
+//! test` says so.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "what a JSON value does not have is null"
+)]
+
+mod machine;
+
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use anyhow::{Result, ensure};
+use rustix::process::Signal;
+use serde_json::Value;
+use xtask::guest::Front;
+use xtask::trial::{run, trial};
+
+use machine::{Host, Machine};
+
+const CARRIER: &str = "--carrier rng --timeout 4";
+
+fn main() -> ExitCode {
+    const QEMU: &[Front] = &[Front::QemuArm64];
+    run(vec![
+        trial("a_guest_that_reads_entropy_lives", QEMU, lives),
+        trial("a_guest_that_panics_is_reset_in_time", QEMU, || {
+            is_reset("echo c >/proc/sysrq-trigger")
+        }),
+        trial("a_guest_whose_task_hangs_is_reset_in_time", QEMU, || {
+            is_reset("kill -STOP -1")
+        }),
+        trial("a_guest_that_is_paused_is_left_alone", QEMU, is_paused),
+        trial(
+            "a_guest_whose_qemu_is_stopped_is_left_alone",
+            QEMU,
+            is_stopped,
+        ),
+        trial(
+            "a_guest_that_never_boots_uses_up_the_budget",
+            QEMU,
+            never_boots,
+        ),
+        trial(
+            "a_guest_whose_host_is_overloaded_is_excused",
+            QEMU,
+            is_starved,
+        ),
+        trial("qemus_own_watchdog_is_relayed", QEMU, is_relayed),
+    ])
+}
+
+fn lives() -> Result<()> {
+    let mut host = Host::start(CARRIER)?;
+    let mut machine = host.boot()?;
+    machine.reads_entropy()?;
+    machine.run("sleep 12")?;
+    host.daemon.wait_for("acts through")?;
+    ensure!(host.records()?.is_empty(), "{}", host.daemon.log());
+    machine.send("poweroff -f")?;
+    machine.wait_for_end()?;
+    host.daemon.wait_for(": disconnected")?;
+    let log = host.daemon.stop()?;
+    ensure!(!log.contains("failed"), "{log}");
+    Ok(())
+}
+
+/// The guest fails, and is reset within a second after its time.
+fn is_reset(hang: &str) -> Result<()> {
+    let mut host = Host::start(CARRIER)?;
+    let mut machine = host.boot()?;
+    machine.reads_entropy()?;
+    machine.send(hang)?;
+    let record = host.wait_for("reset")?;
+    let silence = record["silence"].as_f64().unwrap_or_default();
+    let excused = record["excused"].as_f64().unwrap_or_default();
+    ensure!((4.0..5.0 + excused).contains(&silence), "{record}");
+    ensure!(record["cause"] == "expired", "{record}");
+    let vcpus = record["vcpus"].as_array().map_or(0, Vec::len);
+    ensure!(vcpus == 1 && record["process"] == machine.id(), "{record}");
+    // It boots again, and is watched again.
+    machine.wait_for_boot()?;
+    machine.reads_entropy()?;
+    machine.send(hang)?;
+    host.wait_for("reset")?;
+    ensure!(host.records()?.len() == 2, "{}", host.daemon.log());
+    Ok(())
+}
+
+/// Longer than the guest's time, on somebody else's clock.
+fn time_passes() -> Result<()> {
+    let status = Command::new("sleep").arg("10").status()?;
+    ensure!(status.success(), "{status}");
+    Ok(())
+}
+
+/// Nothing was done, and the guest is as before.
+fn is_well(host: &Host, machine: &mut Machine) -> Result<()> {
+    machine.run("sleep 6")?;
+    let done = |record: &Value| record["outcome"] != "excused";
+    let records = host.records()?;
+    ensure!(!records.iter().any(done), "{}", host.daemon.log());
+    Ok(())
+}
+
+fn is_paused() -> Result<()> {
+    let host = Host::start(CARRIER)?;
+    let mut machine = host.boot()?;
+    machine.reads_entropy()?;
+    for _ in 0..2 {
+        machine.qmp("stop")?;
+        time_passes()?;
+        machine.qmp("cont")?;
+        is_well(&host, &mut machine)?;
+    }
+    Ok(())
+}
+
+fn is_stopped() -> Result<()> {
+    let host = Host::start(CARRIER)?;
+    let mut machine = host.boot()?;
+    machine.reads_entropy()?;
+    for _ in 0..2 {
+        machine.signal(Signal::STOP)?;
+        time_passes()?;
+        machine.signal(Signal::CONT)?;
+        is_well(&host, &mut machine)?;
+    }
+    Ok(())
+}
+
+/// The firmware finds nothing to boot.
+fn never_boots() -> Result<()> {
+    let mut host = Host::start("--carrier rng --boot-timeout 2 --max-resets 5 --last stop")?;
+    let mut machine = host.machine(&[])?;
+    for _ in 0..5 {
+        machine.wait_for_event("RESET")?;
+    }
+    machine.wait_for_event("STOP")?;
+    host.wait_for("paused")?;
+    let mut records = host.records()?;
+    // What spins may do so on a busy host.
+    records.retain(|record| record["outcome"] != "excused");
+    let outcomes: Vec<_> = records.iter().map(|record| &record["outcome"]).collect();
+    ensure!(outcomes.len() == 6, "{outcomes:?}");
+    ensure!(
+        records.iter().all(|record| record["cause"] == "boot"),
+        "{records:?}"
+    );
+    ensure!(
+        machine.qmp("query-status")?["status"] == "paused",
+        "not paused"
+    );
+    Ok(())
+}
+
+/// A process that takes what the processor has, until it is dropped.
+struct Load(Child);
+
+impl Load {
+    fn start() -> Result<Self> {
+        let mut load = Command::new("taskset");
+        load.args(["-c", "0", "sh", "-c", "while :; do :; done"]);
+        Ok(Self(load.stdin(Stdio::null()).spawn()?))
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+fn execute(command: &str) -> Result<()> {
+    let mut words = command.split_whitespace();
+    let mut run = Command::new(words.next().unwrap_or_default());
+    let output = run.args(words).output()?;
+    ensure!(output.status.success(), "{command}: {}", output.status);
+    Ok(())
+}
+
+/// QEMU has a hundredth of a processor, or less.
+fn is_starved() -> Result<()> {
+    let mut host = Host::start(CARRIER)?;
+    let mut machine = host.boot()?;
+    machine.reads_entropy()?;
+    let id = machine.id();
+    execute(&format!("chrt --all-tasks --idle --pid 0 {id}"))?;
+    execute(&format!("taskset --all-tasks --pid --cpu-list 0 {id}"))?;
+    let load: Vec<_> = (0..4).map(|_| Load::start()).collect::<Result<_>>()?;
+    let record = host.wait_for("excused")?;
+    ensure!(record["host"] == "overloaded", "{record}");
+    drop(load);
+    is_well(&host, &mut machine)
+}
+
+fn is_relayed() -> Result<()> {
+    let mut host = Host::start("--relay")?;
+    let mut machine = host.boot_with_i6300esb()?;
+    machine.run("watchdog -T 4 -t 1 /dev/watchdog")?;
+    machine.run("sleep 6")?;
+    ensure!(host.records()?.is_empty(), "{}", host.daemon.log());
+    machine.run("killall -9 watchdog")?;
+    let record = host.wait_for("reset")?;
+    ensure!(record["cause"] == "relayed", "{record}");
+    machine.wait_for_boot()
+}
