@@ -11,7 +11,7 @@
 use scmi::Profile;
 use virtio_backend::Watch;
 use virtio_backend::testing::Latency;
-use virtio_scmi::{Board, Clock, ClockType, Description, Scmi};
+use virtio_scmi::{Agent, Board, Clock, ClockType, Description, Scmi};
 
 const P2A_CHANNELS: u64 = 1;
 /// BASE PROTOCOL_VERSION.
@@ -55,16 +55,15 @@ fn device(clocks: u16, guests: usize, watch: &Watch) -> Scmi {
         ..Description::default()
     };
     let board = Board::new(&description).unwrap();
-    let everything = board.everything();
+    let agent = Agent {
+        name: "guest",
+        profile: Profile::V3_2,
+        trusted: false,
+        grants: &board.everything(),
+    };
     let other = Watch::new().unwrap();
     for _ in 1..guests {
-        drop(
-            board
-                .guest("other", Profile::V3_2, &everything, &other)
-                .unwrap(),
-        );
+        drop(board.guest(&agent, &other).unwrap());
     }
-    board
-        .guest("guest", Profile::V3_2, &everything, watch)
-        .unwrap()
+    board.guest(&agent, watch).unwrap()
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use scmi::Profile;
 use virtio_backend::{Device, Events, Reply, Ring, Urgency, Watch};
-use virtio_scmi::{Board, Clock, ClockType, Description, Regulator};
+use virtio_scmi::{Agent, Board, Clock, ClockType, Description, Regulator};
 
 /// A queue whose one buffer is ordinary memory. A VMM has guest memory and a used ring here.
 #[derive(Default)]
@@ -65,7 +65,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..Description::default()
     })?;
     let watch = Watch::new()?;
-    let mut scmi = board.guest("example", Profile::V3_2, &board.everything(), &watch)?;
+    let agent = Agent {
+        name: "example",
+        profile: Profile::V3_2,
+        trusted: false,
+        grants: &board.everything(),
+    };
+    let mut scmi = board.guest(&agent, &watch)?;
 
     let queues = [0, 1].map(|_| Arc::new(Queue::default()));
     let [cmdq, eventq] = &queues;

@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 
 use log::{error, info};
 use rustix::event::{EventfdFlags, eventfd};
-use scmi::{
-    Agent, Engine, Kind, Memory, Pending, PerKind, Profile, Resource, Rights, Sensors, Trip,
-};
+use scmi::{Engine, Kind, Memory, Pending, PerKind, Profile, Resource, Rights, Sensors, Trip};
 use virtio_backend::{Timer, Token, Watch};
 
 use crate::Scmi;
@@ -51,7 +49,7 @@ struct Plan {
     shared: PerKind<Vec<bool>>,
     /// A guest that was given it.
     holders: PerKind<HashMap<u16, (u16, String)>>,
-    agents: Vec<Agent>,
+    agents: Vec<scmi::Agent>,
     grants: Vec<scmi::Grant>,
     trips: Vec<Trip>,
     wakes: Vec<OwnedFd>,
@@ -67,6 +65,19 @@ struct Platform {
     armed: Option<Duration>,
 }
 
+/// A guest, as SCMI has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Agent<'a> {
+    /// What the log calls it, and so does SCMI, up to 15 characters.
+    pub name: &'a str,
+    /// The version that it speaks.
+    pub profile: Profile,
+    /// It knows of the others, may take devices from them, and reset them.
+    pub trusted: bool,
+    /// What it is given. It numbers that in this order, each kind from 0 on.
+    pub grants: &'a [Grant],
+}
+
 /// What a guest is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -80,6 +91,8 @@ pub struct Grant {
     pub access: Access,
     /// It is on from the beginning.
     pub on: bool,
+    /// The device that it belongs to, by which a trusted guest takes it away; 0 if to none.
+    pub device: u16,
 }
 
 /// What a guest may do with a resource.
@@ -144,29 +157,22 @@ impl Board {
         })))
     }
 
-    /// Adds a guest that speaks `profile` and is given `grants`, which it numbers in their order, each kind from 0 on.
-    /// The log calls it `name`, and so does SCMI, up to 15 characters.
+    /// Adds a guest.
     ///
     /// `watch` is what the device is told of. Whoever polls that of the first guest drives the platform's time.
     ///
     /// # Errors
     /// What cannot be given; also when the platform has started, and when the process is out of file descriptors.
-    pub fn guest(
-        &self,
-        name: &str,
-        profile: Profile,
-        grants: &[Grant],
-        watch: &Watch,
-    ) -> Result<Scmi, Mistake> {
+    pub fn guest(&self, agent: &Agent<'_>, watch: &Watch) -> Result<Scmi, Mistake> {
         let mut plan = lock(&self.0.plan);
         let plan = plan
             .as_mut()
             .ok_or_else(|| Mistake::new("name", "the platform has started"))?;
-        let agent = plan.add(name, profile, grants)?;
+        let number = plan.add(agent)?;
         let (wake, pause) = plan
             .watch(watch)
             .map_err(|error| Mistake::new("name", error.to_string()))?;
-        Ok(Scmi::new(name, agent, self.clone(), wake, pause))
+        Ok(Scmi::new(agent.name, number, self.clone(), wake, pause))
     }
 
     /// Everything, to be given to one guest.
@@ -183,6 +189,7 @@ impl Board {
                 alias: None,
                 access: Access::Full,
                 on: false,
+                device: 0,
             }));
         }
         all
@@ -252,17 +259,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Plan {
-    /// Adds an agent.
-    fn add(&mut self, name: &str, profile: Profile, grants: &[Grant]) -> Result<u16, Mistake> {
-        let agent = u16::try_from(self.agents.len()).ok();
-        let agent = agent.filter(|agent| *agent < u16::MAX / PLACES);
-        let agent = agent.ok_or_else(|| Mistake::new("name", "too many guests"))?;
+    /// Adds an agent, and returns its number.
+    fn add(&mut self, agent: &Agent<'_>) -> Result<u16, Mistake> {
+        let number = u16::try_from(self.agents.len()).ok();
+        let number = number.filter(|number| *number < u16::MAX / PLACES);
+        let number = number.ok_or_else(|| Mistake::new("name", "too many guests"))?;
         self.soc.aliases.push(PerKind::default());
         let mut counts = PerKind::default();
         for kind in Kind::ALL {
             let mut names = HashMap::new();
-            for grant in grants.iter().filter(|grant| grant.kind == kind) {
-                let resource = self.give(agent, name, grant)?;
+            for grant in agent.grants.iter().filter(|grant| grant.kind == kind) {
+                let resource = self.give(number, agent.name, grant)?;
                 let its = grant.alias.as_ref().unwrap_or(&grant.name);
                 if names.insert(its, resource).is_some() {
                     let key = list_of(kind);
@@ -277,9 +284,11 @@ impl Plan {
                 "all guests together are given too much",
             ));
         }
-        let short: Vec<u8> = name.bytes().filter(u8::is_ascii_graphic).collect();
-        self.agents.push(Agent::new(&short, profile, counts));
-        Ok(agent)
+        let name: Vec<u8> = agent.name.bytes().filter(u8::is_ascii_graphic).collect();
+        let its = scmi::Agent::new(&name, agent.profile, counts);
+        self.agents
+            .push(if agent.trusted { its.trusted() } else { its });
+        Ok(number)
     }
 
     /// Gives a resource to an agent.
@@ -326,8 +335,8 @@ impl Plan {
                 ..Rights::ALL
             },
         };
-        self.grants
-            .push(scmi::Grant::new(resource, rights, grant.on));
+        let given = scmi::Grant::new(resource, rights, grant.on);
+        self.grants.push(given.of_device(grant.device));
         if kind == Kind::Sensor {
             let sensor = self.soc.sensor(agent, resource);
             let count = sensor.map_or(0, |sensor| sensor.trip_points);

@@ -12,7 +12,7 @@ mod description;
 mod device;
 mod soc;
 
-pub use board::{Access, Board, Grant};
+pub use board::{Access, Agent, Board, Grant};
 pub use description::{
     Clock, ClockType, Description, Mistake, PowerDomain, RateRange, Regulator, Reset, Sensor,
     SensorType, Value, VoltageRange,

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use virtio_backend::Watch;
 use virtio_backend::daemon::{self, Blame, Daemon, Fault};
-use virtio_scmi::{Board, Mistake, Scmi};
+use virtio_scmi::{Agent, Board, Mistake, Scmi};
 
 use options::{Options, Tables};
 
@@ -73,20 +73,25 @@ QEMU:
         options: Options,
         watch: &Watch,
     ) -> Result<Scmi, Fault> {
-        let profile = options.profile.into();
-        if options.simulate {
+        let (profile, trusted) = (options.profile.into(), options.trusted);
+        let grants = if options.simulate {
             *board = Self::host(example().blame("simulate")?)?;
-            let everything = board.everything();
-            return blame(board.guest(guest, profile, &everything, watch));
-        }
-        if !options.is_of_file {
+            board.everything()
+        } else if options.is_of_file {
+            options.grants()
+        } else {
             return Err(anyhow!("say that, or which --config")).blame("simulate");
-        }
-        let grants = options.grants();
-        if grants.is_empty() {
+        };
+        if grants.is_empty() && !trusted {
             return Err(anyhow!("this guest is given nothing")).blame("name");
         }
-        blame(board.guest(guest, profile, &grants, watch))
+        let agent = Agent {
+            name: guest,
+            profile,
+            trusted,
+            grants: &grants,
+        };
+        blame(board.guest(&agent, watch))
     }
 }
 

@@ -70,6 +70,11 @@ pub(crate) struct Options {
     #[serde(default)]
     pub(crate) profile: Version,
 
+    /// It may take devices from the others, and reset them.
+    #[arg(skip)]
+    #[serde(default)]
+    pub(crate) trusted: bool,
+
     #[arg(skip)]
     #[serde(default)]
     clocks: Vec<Given>,
@@ -141,7 +146,7 @@ impl From<Version> for Profile {
 #[derive(Clone, Deserialize)]
 #[serde(
     untagged,
-    expecting = "neither a name nor { name, as, access = \"look\", \"switch\" or \"full\", on }"
+    expecting = "neither a name nor { name, as, access = \"look\", \"switch\" or \"full\", on, device }"
 )]
 enum Given {
     Name(String),
@@ -159,6 +164,9 @@ struct More {
     /// It is on from the beginning.
     #[serde(default)]
     on: bool,
+    /// What a trusted guest calls the device that it belongs to.
+    #[serde(default)]
+    device: u16,
 }
 
 impl Given {
@@ -170,6 +178,7 @@ impl Given {
                 r#as: None,
                 access: Access::Full,
                 on: false,
+                device: 0,
             },
         };
         Grant {
@@ -178,6 +187,7 @@ impl Given {
             alias: more.r#as,
             access: more.access,
             on: more.on,
+            device: more.device,
         }
     }
 }

@@ -15,7 +15,7 @@ use scmi::{Kind, Profile};
 use virtio_backend::testing::{Answer, Buffers, events, reply};
 use virtio_backend::{Device, Token, Watch};
 use virtio_scmi::{
-    Access, Board, Clock, ClockType, Description, Grant, PowerDomain, Regulator, Reset, Scmi,
+    Access, Agent, Board, Clock, ClockType, Description, Grant, PowerDomain, Regulator, Reset, Scmi,
     Sensor, SensorType, Value, VoltageRange,
 };
 
@@ -192,12 +192,16 @@ impl World {
                     Access::Switch
                 },
                 on: grant.kind == Kind::Clock,
+            device: 1,
                 alias: (grant.kind == Kind::Power).then(|| "mine".into()),
                 ..grant.clone()
             });
         let guest = |profile, grants: &[Grant]| {
             let watch = Watch::new().unwrap();
-            let scmi = board.guest("guest", profile, grants, &watch).unwrap();
+            // The one that is given everything is trusted.
+            let trusted = profile == Profile::V3_2;
+            let agent = Agent { name: "guest", profile, trusted, grants };
+            let scmi = board.guest(&agent, &watch).unwrap();
             Guest {
                 scmi,
                 watch,

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use virtio_backend::testing::{Answer, Buffers, events, reply};
 use virtio_backend::{Device, Watch};
 use virtio_scmi::{
-    Access, Board, Clock, Description, Grant, PowerDomain, Regulator, Reset, Scmi, Sensor,
+    Access, Agent, Board, Clock, Description, Grant, PowerDomain, Regulator, Reset, Scmi, Sensor,
 };
 
 pub(crate) const SUCCESS: u32 = 0;
@@ -141,8 +141,12 @@ impl Host {
     }
 
     pub(crate) fn guest_with(&self, grants: &[Grant]) -> Guest {
+        self.guest_of(&agent("guest", grants))
+    }
+
+    pub(crate) fn guest_of(&self, agent: &Agent<'_>) -> Guest {
         let watch = Watch::new().unwrap();
-        let scmi = self.board.guest("guest", Profile::V3_2, grants, &watch);
+        let scmi = self.board.guest(agent, &watch);
         Guest {
             scmi: scmi.unwrap(),
             watch,
@@ -168,6 +172,16 @@ impl Host {
     }
 }
 
+/// A guest that speaks all of SCMI 3.2.
+pub(crate) fn agent<'a>(name: &'a str, grants: &'a [Grant]) -> Agent<'a> {
+    Agent {
+        name,
+        profile: Profile::V3_2,
+        trusted: false,
+        grants,
+    }
+}
+
 /// One of the platform's resources, with full access.
 pub(crate) fn full(kind: Kind, name: &str) -> Grant {
     Grant {
@@ -176,6 +190,7 @@ pub(crate) fn full(kind: Kind, name: &str) -> Grant {
         alias: None,
         access: Access::Full,
         on: false,
+        device: 0,
     }
 }
 

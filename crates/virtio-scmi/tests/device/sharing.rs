@@ -6,9 +6,9 @@ use std::slice::from_ref;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use scmi::{Kind, Profile};
+use scmi::Kind;
 use virtio_backend::{Device, Watch};
-use virtio_scmi::{Access, Grant};
+use virtio_scmi::{Access, Agent, Grant};
 
 use crate::common::*;
 
@@ -92,6 +92,29 @@ fn what_another_guest_uses_keeps_running_as_it_is() {
 }
 
 #[test]
+fn a_trusted_guest_takes_a_device_from_another_and_resets_it() {
+    let host = Host::new();
+    let uart = Grant {
+        device: 7,
+        ..full(Kind::Clock, "uart")
+    };
+    let mut guest = host.guest_with(&[uart]);
+    let mut trusted = host.guest_of(&Agent {
+        trusted: true,
+        ..agent("warden", &[])
+    });
+    assert_eq!(guest.ask(&[0x4009, 2, 7, 0])[1], NOT_SUPPORTED);
+    assert_eq!(guest.ask(&[0x5007, 0, 1, 0]), [0x5007, SUCCESS]);
+    // To the trusted one the guest is the first of all agents, and it itself the second.
+    assert_eq!(trusted.ask(&[0x4009, 1, 7, 0]), [0x4009, SUCCESS]);
+    assert_eq!(guest.ask(&[0x5007, 0, 1, 0]), [0x5007, DENIED]);
+    assert_eq!(host.state(Kind::Clock, 4), 24_000_000);
+    assert_eq!(trusted.ask(&[0x400b, 1, 1]), [0x400b, SUCCESS]);
+    assert_eq!(host.state(Kind::Clock, 4), 0);
+    assert_eq!(guest.ask(&[0x5007, 0, 1, 0]), [0x5007, SUCCESS]);
+}
+
+#[test]
 fn what_cannot_be_given_is_named() {
     let refused = |given: &[&[Grant]], key: &str, what: &str| {
         let host = Host::new();
@@ -100,7 +123,7 @@ fn what_cannot_be_given_is_named() {
         for (number, grants) in given.iter().enumerate() {
             let guest = host
                 .board
-                .guest(&format!("g{number}"), Profile::V3_2, grants, &watch);
+                .guest(&agent(&format!("g{number}"), grants), &watch);
             result = result.and(guest.map(drop));
         }
         let mistake = result.unwrap_err();
@@ -147,7 +170,7 @@ fn what_cannot_be_given_is_named() {
     host.states();
     let late = host
         .board
-        .guest("late", Profile::V3_2, &[], &Watch::new().unwrap());
+        .guest(&agent("late", &[]), &Watch::new().unwrap());
     assert_eq!(late.map(drop).unwrap_err().what, "the platform has started");
 }
 
