@@ -2,8 +2,7 @@
 
 //! The driver and the daemon, which ends a guest of User-Mode Linux.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -39,7 +38,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 const A_WHILE: &str = "usleep 4000000";
 
 fn a_guest_that_stops_pinging_is_ended() -> Result<()> {
-    let host = Host::start(&[])?;
+    let mut host = Host::start(&[])?;
     let mut guest = host.boot()?;
     guest.check(LOAD)?;
     guest.check("watchdog -T 2 -t 500ms /dev/watchdog0")?;
@@ -95,7 +94,7 @@ fn a_stopped_watchdog_ends_nobody() -> Result<()> {
 }
 
 fn a_locked_watchdog_is_not_stopped() -> Result<()> {
-    let host = Host::start(&["--lock", "--boot-timeout", "60"])?;
+    let mut host = Host::start(&["--lock", "--boot-timeout", "60"])?;
     let mut guest = host.boot()?;
     guest.check(LOAD)?;
     // Linux pings as long as no program does.
@@ -107,7 +106,7 @@ fn a_locked_watchdog_is_not_stopped() -> Result<()> {
 }
 
 fn a_driver_ends_the_boot() -> Result<()> {
-    let host = Host::start(&["--boot-timeout", "3"])?;
+    let mut host = Host::start(&["--boot-timeout", "3"])?;
     let mut guest = host.boot()?;
     guest.check(LOAD)?;
     guest.check(A_WHILE)?;
@@ -133,32 +132,19 @@ fn who_sleeps_is_not_dead() -> Result<()> {
 /// The daemon, for a guest that has 2 s, if nothing else is said, and is then killed.
 struct Host {
     daemon: Daemon,
-    records: PathBuf,
     _folder: TempDir,
 }
 
 impl Host {
     fn start(arguments: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let records = folder.path().join("records");
-        let records_option = records.display().to_string();
-        let all = [
-            "--timeout",
-            "2",
-            "--stage",
-            "kill",
-            "--record",
-            &records_option,
-        ];
-        let all: Vec<_> = all
+        let all = ["--timeout", "2", "--stage", "kill"]
             .iter()
-            .chain(arguments)
-            .map(|&word| word.to_owned())
-            .collect();
+            .chain(arguments);
+        let all: Vec<_> = all.map(|&word| word.to_owned()).collect();
         let binary = Path::new(env!("CARGO_BIN_EXE_vhost-user-watchdog"));
         Ok(Self {
             daemon: Daemon::start(binary, &all, &folder.path().join("wd.sock"))?,
-            records,
             _folder: folder,
         })
     }
@@ -167,9 +153,10 @@ impl Host {
         Guest::boot(Front::Uml, &[(&attached()?, self.daemon.socket())])
     }
 
-    /// What the daemon wrote of the one failure there was.
-    fn record(&self) -> Result<Value> {
-        let text = fs::read_to_string(&self.records)?;
-        serde_json::from_str(&text).with_context(|| text)
+    /// What the daemon says of a failure.
+    fn record(&mut self) -> Result<Value> {
+        let line = self.daemon.wait_for("\"outcome\":")?;
+        let (_, record) = line.split_once(": {").context("no record")?;
+        serde_json::from_str(&format!("{{{record}")).context(line)
     }
 }
