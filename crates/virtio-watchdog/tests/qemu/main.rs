@@ -31,6 +31,9 @@ fn main() -> ExitCode {
         trial("a_guest_whose_task_hangs_is_reset_in_time", QEMU, || {
             is_reset("kill -STOP -1")
         }),
+        trial("a_guest_whose_task_spins_is_reset_in_time", QEMU, || {
+            is_reset(SPIN)
+        }),
         trial("a_guest_that_is_paused_is_left_alone", QEMU, is_paused),
         trial(
             "a_guest_whose_qemu_is_stopped_is_left_alone",
@@ -50,6 +53,10 @@ fn main() -> ExitCode {
         trial("qemus_own_watchdog_is_relayed", QEMU, is_relayed),
     ])
 }
+
+/// A task that lets no other run, where the kernel keeps nothing for others.
+const SPIN: &str = "echo 0 >/sys/kernel/debug/sched/fair_server/cpu0/runtime; \
+                    schedtool -F -p 99 -e sh -c 'while :; do :; done'";
 
 fn lives() -> Result<()> {
     let mut host = Host::start(CARRIER)?;
