@@ -140,6 +140,8 @@ impl Actor {
         (self.seen, self.lost) = (None, None);
         self.vcpus.clear();
         self.disconnect();
+        // Whatever was said of the machine before.
+        self.shared.decide(Verdict::Resumed);
         let acts_on_process = |stage: &Stage| matches!(stage.action, Action::Term | Action::Kill);
         let needs_process = self.plan.stages.iter().any(acts_on_process);
         if self.is_connected && self.process.is_none() && needs_process {
@@ -176,6 +178,10 @@ impl Actor {
                     let status = connection.status()?;
                     self.shared.set_tells_resets(connection.tells_resets());
                     self.vcpus = connection.vcpus();
+                    if !self.is_connected {
+                        let process = connection.process().map(Process::open).transpose();
+                        self.process = process?;
+                    }
                     self.connection = Some(connection);
                     info!("{}: acts through {path}", self.plan.guest);
                     Ok(status)

@@ -61,7 +61,7 @@ impl Api {
 
     fn ask(&self, method: &str, what: &str, body: &Value, limit: Duration) -> io::Result<Vec<u8>> {
         let deadline = Instant::now() + limit;
-        let mut stream = unix::connect(&self.path, self.process, limit)?;
+        let (mut stream, _) = unix::connect(&self.path, self.process, limit)?;
         let body = if body.is_null() {
             String::new()
         } else {

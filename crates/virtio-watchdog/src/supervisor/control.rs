@@ -77,6 +77,14 @@ impl Connection {
         }
     }
 
+    /// The process of the machine, if that is known from here.
+    pub(super) fn process(&self) -> Option<u32> {
+        match self {
+            Self::Qmp(qmp) => Some(qmp.peer),
+            Self::Api(_) => None,
+        }
+    }
+
     /// Whether each reset of the machine is heard of.
     pub(super) fn tells_resets(&self) -> bool {
         matches!(self, Self::Qmp(_))

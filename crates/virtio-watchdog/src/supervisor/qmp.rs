@@ -32,6 +32,8 @@ const MESSAGE: u64 = 1 << 20;
 /// A connection to a monitor.
 pub(super) struct Qmp {
     stream: UnixStream,
+    /// The process whose it is.
+    pub(super) peer: u32,
     /// Tells this connection's messages from others'.
     connection: u64,
     commands: u64,
@@ -57,7 +59,7 @@ impl Qmp {
         connection: u64,
         shared: &Arc<Shared>,
     ) -> io::Result<Self> {
-        let stream = unix::connect(path, process, COMMAND)?;
+        let (stream, peer) = unix::connect(path, process, COMMAND)?;
         let reading = stream.try_clone()?;
         let heard = Arc::clone(shared);
         // Ends with the connection, at the latest when this is dropped.
@@ -66,6 +68,7 @@ impl Qmp {
             .spawn(move || read(reading, connection, &heard))?;
         let mut qmp = Self {
             stream,
+            peer,
             connection,
             commands: 0,
             shared: Arc::clone(shared),

@@ -11,17 +11,19 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// Connects to a socket that has to be `process`'s, if that is known: otherwise we would act on
-/// another machine. Does not wait: a listener that is busy is an error. Writing has a `limit`.
+/// another machine. Says whose it is. Does not wait: a listener that is busy is an error. Writing has
+/// a `limit`.
 pub(super) fn connect(
     path: &Path,
     process: Option<u32>,
     limit: Duration,
-) -> io::Result<UnixStream> {
+) -> io::Result<(UnixStream, u32)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     net::connect(&socket, &SocketAddrUnix::new(path)?)?;
     let peer = socket_peercred(&socket)?.pid.as_raw_nonzero().get();
-    if let Some(process) = process.filter(|process| i64::from(*process) != i64::from(peer)) {
+    let peer = u32::try_from(peer).map_err(io::Error::other)?;
+    if let Some(process) = process.filter(|process| *process != peer) {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             format!("it is process {peer}'s, and the guest is in process {process}"),
@@ -30,5 +32,5 @@ pub(super) fn connect(
     let stream = UnixStream::from(socket);
     stream.set_nonblocking(false)?;
     stream.set_write_timeout(Some(limit))?;
-    Ok(stream)
+    Ok((stream, peer))
 }

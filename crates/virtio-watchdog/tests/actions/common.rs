@@ -33,6 +33,7 @@ pub(crate) struct Rig {
     pub(crate) supervisor: Supervisor,
     watch: Watch,
     folder: TempDir,
+    is_paused: bool,
 }
 
 impl Rig {
@@ -65,6 +66,7 @@ impl Rig {
             supervisor: Supervisor::new(plan, &watch).unwrap(),
             watch,
             folder,
+            is_paused: false,
         }
     }
 
@@ -72,8 +74,21 @@ impl Rig {
         self.supervisor.report(report);
     }
 
-    /// The next verdict. Waits for it as the guest's loop does.
+    /// The next verdict, but that a machine goes on that was not paused. Waits for it as the guest's
+    /// loop does.
     pub(crate) fn verdict(&mut self) -> Verdict {
+        loop {
+            let was_paused = self.is_paused;
+            let verdict = self.next();
+            self.is_paused =
+                verdict == Verdict::Paused || was_paused && verdict != Verdict::Resumed;
+            if verdict != Verdict::Resumed || was_paused {
+                return verdict;
+            }
+        }
+    }
+
+    fn next(&mut self) -> Verdict {
         let limit = Timespec::try_from(LIMIT).unwrap();
         loop {
             if let Some(verdict) = self.supervisor.verdict() {

@@ -108,6 +108,13 @@ fn another_watchdog_of_the_machine_is_heard_without_a_front_end() {
     let mut rig = Rig::with(&["reset"], monitor.control(), |plan| plan.relay = true);
     monitor.say(&json!({"event": "WATCHDOG", "data": {"action": "none"}}));
     assert_eq!(rig.verdict(), Verdict::Failed(Cause::Relayed));
+    rig.report(Report::Failed(FAILURE));
+    assert_eq!(monitor.command().0, "system_reset");
+    monitor.say(&json!({"event": "RESET"}));
+    assert_eq!(rig.verdict(), Verdict::Reset);
+    rig.report(Report::Due(FAILURE));
+    assert_eq!(rig.verdict(), Verdict::Act);
+    assert_eq!(rig.records()[0]["process"], process::id());
 }
 
 #[test]
