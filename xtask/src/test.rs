@@ -33,6 +33,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut tally = Tally::default();
 
     tally.command("format", cargo(&["fmt", "--all", "--check"]));
+    for package in crates_with("fuzz/Cargo.toml")? {
+        // A workspace of its own.
+        let manifest = format!("crates/{package}/fuzz/Cargo.toml");
+        let format = ["fmt", "--check", "--manifest-path", &manifest];
+        tally.command(&format!("format of fuzz {package}"), cargo(&format));
+    }
     let clippy = [
         "clippy",
         "--workspace",

@@ -20,14 +20,28 @@ const NAMES: &[u8] = b"\0a\0\0bc\0\0\0\0\0\0\0\0\0led\0";
 #[derive(Arbitrary, Debug)]
 enum Step {
     /// A message of which much is right.
-    Ask { kind: u8, line: u8, value: u8, room: u8 },
+    Ask {
+        kind: u8,
+        line: u8,
+        value: u8,
+        room: u8,
+    },
     /// A message of which nothing needs to be.
-    AskAnything { request: Vec<u8>, room: u16 },
+    AskAnything {
+        request: Vec<u8>,
+        room: u16,
+    },
     /// Buffers for an interrupt of which much is right.
     Unmask(u8),
     /// Buffers of which nothing needs to be.
-    Queue { request: Vec<u8>, room: u16 },
-    Outside { line: u8, level: Option<bool> },
+    Queue {
+        request: Vec<u8>,
+        room: u16,
+    },
+    Outside {
+        line: u8,
+        level: Option<bool>,
+    },
     Poll,
     Stop(u16),
     Reset,
@@ -48,11 +62,13 @@ impl Guest {
         let mut gpio = Gpio::new("guest", &watch);
         for offset in 0..LINES {
             let mut grant = Grant {
-                access: [Access::Both, Access::Input, Access::Output][usize::from(offset).saturating_sub(5) % 3],
+                access: [Access::Both, Access::Input, Access::Output]
+                    [usize::from(offset).saturating_sub(5) % 3],
                 on_reset: [Rest::Input, Rest::Keep, Rest::Low, Rest::High][usize::from(offset) % 4],
                 settings: Settings {
                     active_low: offset % 5 == 4,
-                    drive: [Drive::PushPull, Drive::OpenDrain, Drive::OpenSource][usize::from(offset) % 3],
+                    drive: [Drive::PushPull, Drive::OpenDrain, Drive::OpenSource]
+                        [usize::from(offset) % 3],
                     ..Settings::default()
                 },
                 ..Grant::default()
@@ -82,13 +98,18 @@ impl Guest {
                 line,
                 value,
                 room,
-            } => self.ask(&[kind % 8, 0, line % 16, 0, value % 10, 0, 0, 0], room.into()),
+            } => self.ask(
+                &[kind % 8, 0, line % 16, 0, value % 10, 0, 0, 0],
+                room.into(),
+            ),
             Step::AskAnything { request, room } => self.ask(cut(&request), room.into()),
             Step::Unmask(line) => self.queue(&[line % 16, 0], 1),
             Step::Queue { request, room } => self.queue(cut(&request), room.into()),
             Step::Outside { line, level } => {
                 let names = ["in0", "button0", "toggle", "open-drain"];
-                self.chip.drive(names[usize::from(line) % names.len()], level).unwrap();
+                self.chip
+                    .drive(names[usize::from(line) % names.len()], level)
+                    .unwrap();
             }
             Step::Poll => {}
             Step::Stop(queue) => self.gpio.stop(queue),
@@ -110,9 +131,16 @@ impl Guest {
             }
             None => true,
         });
-        assert!(self.held.len() <= LINES.into(), "more than one pair of buffers for a line");
+        assert!(
+            self.held.len() <= LINES.into(),
+            "more than one pair of buffers for a line"
+        );
         for line in ["line12", "line13", "line14", "line15"] {
-            assert_eq!(self.chip.level(line), Some(false), "a foreign line is driven");
+            assert_eq!(
+                self.chip.level(line),
+                Some(false),
+                "a foreign line is driven"
+            );
         }
     }
 

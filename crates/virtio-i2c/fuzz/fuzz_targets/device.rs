@@ -32,9 +32,15 @@ enum Step {
         room: u16,
     },
     /// A request of which nothing needs to be.
-    AskAnything { request: Vec<u8>, room: u32 },
+    AskAnything {
+        request: Vec<u8>,
+        room: u32,
+    },
     /// A write or a read near the longest there are.
-    AskMuch { read: bool, over: i8 },
+    AskMuch {
+        read: bool,
+        over: i8,
+    },
     Drained,
     Stop,
     Reset,

@@ -15,8 +15,8 @@ use scmi::{Kind, Profile};
 use virtio_backend::testing::{Answer, Buffers, events, reply};
 use virtio_backend::{Device, Token, Watch};
 use virtio_scmi::{
-    Access, Agent, Board, Clock, ClockType, Description, Grant, PowerDomain, Regulator, Reset, Scmi,
-    Sensor, SensorType, Value, VoltageRange,
+    Access, Agent, Board, Clock, ClockType, Description, Grant, PowerDomain, Regulator, Reset,
+    Scmi, Sensor, SensorType, Value, VoltageRange,
 };
 
 #[derive(Arbitrary, Debug)]
@@ -192,7 +192,7 @@ impl World {
                     Access::Switch
                 },
                 on: grant.kind == Kind::Clock,
-            device: 1,
+                device: 1,
                 alias: (grant.kind == Kind::Power).then(|| "mine".into()),
                 ..grant.clone()
             });
@@ -200,7 +200,12 @@ impl World {
             let watch = Watch::new().unwrap();
             // The one that is given everything is trusted.
             let trusted = profile == Profile::V3_2;
-            let agent = Agent { name: "guest", profile, trusted, grants };
+            let agent = Agent {
+                name: "guest",
+                profile,
+                trusted,
+                grants,
+            };
             let scmi = board.guest(&agent, &watch).unwrap();
             Guest {
                 scmi,

@@ -17,11 +17,25 @@ use virtio_watchdog::{Cause, Host, Report, Settings, VERDICT, Verdict, Watchdog}
 #[derive(Arbitrary, Debug)]
 enum Step {
     /// A request of which much is right.
-    Ask { kind: u8, channel: u8, timeout: u16, pretimeout: u16, flags: u8, room: u8 },
+    Ask {
+        kind: u8,
+        channel: u8,
+        timeout: u16,
+        pretimeout: u16,
+        flags: u8,
+        room: u8,
+    },
     /// A buffer of which nothing needs to be.
-    AskAnything { queue: u8, request: Vec<u8>, room: u16 },
+    AskAnything {
+        queue: u8,
+        request: Vec<u8>,
+        room: u16,
+    },
     Lend(u8),
-    Say { verdict: u8, time: u32 },
+    Say {
+        verdict: u8,
+        time: u32,
+    },
     Poll,
     Stop(u16),
     Reset,
@@ -69,12 +83,24 @@ impl Guest {
         let mut device = Watchdog::new("guest", settings, host, None, &watch).unwrap();
         device.connected(None);
         device.negotiated(0b111);
-        Self { device, script, watch, buffers: Vec::new() }
+        Self {
+            device,
+            script,
+            watch,
+            buffers: Vec::new(),
+        }
     }
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Ask { kind, channel, timeout, pretimeout, flags, room } => {
+            Step::Ask {
+                kind,
+                channel,
+                timeout,
+                pretimeout,
+                flags,
+                room,
+            } => {
                 let request = [
                     &[kind % 11, 0, channel % 5, 0][..],
                     &u32::from(timeout).to_le_bytes(),
@@ -83,7 +109,11 @@ impl Guest {
                 ];
                 self.ask(0, &request.concat(), room.into());
             }
-            Step::AskAnything { queue, request, room } => {
+            Step::AskAnything {
+                queue,
+                request,
+                room,
+            } => {
                 let request = &request[..request.len().min(Watchdog::MAX_REQUEST + 1)];
                 self.ask((queue % 2).into(), request, room.into());
             }
@@ -118,8 +148,14 @@ impl Guest {
             1 => Verdict::Resumed,
             2 => Verdict::NotPaused,
             3 => Verdict::Reset,
-            4 => Verdict::Excused { time, limited: true },
-            5 => Verdict::Excused { time, limited: false },
+            4 => Verdict::Excused {
+                time,
+                limited: true,
+            },
+            5 => Verdict::Excused {
+                time,
+                limited: false,
+            },
             6 => Verdict::Act,
             7 => Verdict::Tell,
             8 => Verdict::Failed(Cause::Panic),
