@@ -219,14 +219,13 @@ impl Timers {
             return;
         }
         let now = self.clock.at(now);
-        let grace = |timeout: Duration| now + timeout.min(GRACE);
         for channel in &mut self.channels {
             if let Some(run) = &mut channel.run {
-                run.deadline = run.deadline.max(grace(channel.times.timeout));
+                run.go_on(now, channel.times.timeout.min(GRACE));
             }
         }
         if let (Some(boot), Some(timeout)) = (&mut self.boot, self.settings.boot_timeout) {
-            boot.deadline = boot.deadline.max(grace(timeout));
+            boot.go_on(now, timeout.min(GRACE));
         }
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::wire::Times;
 
-/// For so many times its own time a timer can be excused for the host's troubles.
+/// For so many times its own time a timer can be excused for the host's troubles, and again for
+/// pauses.
 const EXCUSES: u32 = 4;
 
 /// A channel.
@@ -24,6 +25,9 @@ pub(super) struct Run {
     /// How long it may be excused for the host's troubles, and how long it was.
     pub(super) excuses: Duration,
     pub(super) excused: Duration,
+    /// How much more time it may have for going on after pauses. A guest can make what looks like
+    /// one.
+    grace: Duration,
     pub(super) told_late: bool,
     pub(super) told_pretimeout: bool,
 }
@@ -35,8 +39,19 @@ impl Run {
             deadline: now + timeout,
             excuses: timeout.saturating_mul(EXCUSES),
             excused: Duration::ZERO,
+            grace: timeout.saturating_mul(EXCUSES),
             told_late: false,
             told_pretimeout: false,
+        }
+    }
+
+    /// After a pause it has `least` left, or more.
+    pub(super) fn go_on(&mut self, now: Duration, least: Duration) {
+        let left = self.deadline.saturating_sub(now);
+        let more = least.saturating_sub(left).min(self.grace);
+        if !more.is_zero() {
+            self.deadline = now + left + more;
+            self.grace -= more;
         }
     }
 

@@ -289,6 +289,21 @@ fn the_boot_of_a_guest_that_is_paused_waits_too() {
     assert_eq!(guest.passes(10), [(10.0, Event::Due(Cause::Boot))]);
 }
 
+/// A guest whose driver resets its device stops the queues, as a pause does.
+#[test]
+fn a_guest_that_seems_to_be_paused_again_and_again_does_not_boot_for_ever() {
+    let mut guest = Guest::new(settings());
+    let mut boots = 0;
+    while guest.pass(9).is_empty() {
+        boots += 9;
+        assert!(boots < 60 + 4 * 60 + 9);
+        guest.timers.freeze(guest.now);
+        guest.timers.thaw(guest.now);
+        guest.timers.reset(guest.now);
+    }
+    assert_eq!(guest.timers.expire(guest.now), Some(Cause::Boot));
+}
+
 #[test]
 fn suspended_channels_stand_still_and_have_all_their_time_when_they_go_on() {
     for wake in [

@@ -75,6 +75,7 @@ fn settings() -> impl Strategy<Value = Settings> {
 struct Count {
     left: u32,
     excuses: u32,
+    grace: u32,
     told: bool,
 }
 
@@ -83,8 +84,15 @@ impl Count {
         Self {
             left,
             excuses: 4 * left,
+            grace: 4 * left,
             told: false,
         }
+    }
+
+    fn go_on(&mut self, least: u32) {
+        let more = least.saturating_sub(self.left).min(self.grace);
+        self.left += more;
+        self.grace -= more;
     }
 }
 
@@ -225,11 +233,11 @@ impl Model {
         }
         for (times, count) in &mut self.channels {
             if let Some(count) = count {
-                count.left = count.left.max(times.0.min(10));
+                count.go_on(times.0.min(10));
             }
         }
         if let (Some(boot), Some(timeout)) = (&mut self.boot, self.settings.boot_timeout) {
-            boot.left = boot.left.max(seconds(timeout).min(10));
+            boot.go_on(seconds(timeout).min(10));
         }
     }
 
