@@ -45,7 +45,8 @@ within "the temperature outside" "$cold" -13500 -11500
 within "that of the processor" "$(sensor cpu-thermal)" 40000 72000
 accel=$(grep -lx accel /sys/bus/iio/devices/*/name) || fail "no accelerometer"
 accel=${accel%/name}
-within "gravity" "$(cat $accel/in_accel_z_raw)" 9700 9900
+gravity=$(cat $accel/in_accel_z_raw)
+within "gravity" "$gravity" 9700 9900
 is "how often it measures" "$(cat $accel/in_accel_sampling_frequency)" 100.000000
 
 slot=/sys/devices/platform/sd-slot
@@ -58,7 +59,7 @@ if [ -e $slot ]; then
 	is "the supply that was switched off" "$(sensor vdd-sd)" 0
 	grep -q '^peripherals *on' /sys/kernel/debug/pm_genpd/pm_genpd_summary ||
 		fail "the slot's power domain is not on"
-	supply=", a supply of $volts mV comes and goes"
+	supply="; a supply of $volts mV comes and goes in a power domain that is on"
 fi
 controller=/sys/bus/amba/drivers/pl061_gpio
 if [ -e /sys/bus/amba ]; then
@@ -68,6 +69,6 @@ if [ -e /sys/bus/amba ]; then
 	is "the clock that nobody uses" "$(cat $clocks/gpio/clk_enable_count)" 0
 	echo 9030000.pl061 >$controller/bind
 	is "the clock that is used again" "$(cat $clocks/gpio/clk_enable_count)" 1
-	supply="$supply, a GPIO controller has its clock, power and reset"
+	supply="$supply; a GPIO controller has its clock, power and reset"
 fi
-echo "$(ls -d $clocks/*/ | wc -l) clocks, whose rates follow sys-pll; $cold m°C outside$supply"
+echo "$(ls -d $clocks/*/ | wc -l) clocks, whose rates follow sys-pll; hwmon has $cold m°C outside, iio $gravity mm/s² down$supply"

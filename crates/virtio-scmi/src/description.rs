@@ -39,7 +39,7 @@ pub struct Clock {
     pub r#type: ClockType,
     /// In hertz, at boot: of an oscillator, of a PLL.
     pub rate: Option<u64>,
-    /// What a PLL can be set to, in hertz, ascending.
+    /// What a PLL can be set to, in hertz, ascending. Linux looks at 16 of them at most, and at any range.
     #[cfg_attr(feature = "daemon", serde(default))]
     pub rates: Vec<u64>,
     /// The same, if it is a range.
