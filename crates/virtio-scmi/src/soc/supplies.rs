@@ -121,8 +121,10 @@ impl Regulators {
         Ok(())
     }
 
+    /// One of those that it can be set to, which Linux insists on: on its way from one to another the next below.
     pub(super) fn level(&self, regulator: u16, now: Duration) -> Result<i32, Status> {
-        Ok(at(&self.0, regulator)?.level(now))
+        let one = at(&self.0, regulator)?;
+        Ok(one.levels.below(one.level(now)))
     }
 
     /// In microvolts, 0 while it is off.
@@ -180,7 +182,7 @@ impl OneRegulator {
         })
     }
 
-    /// One of those that it can be set to, or on the way from one to another.
+    /// What it gives or would give, also on its way.
     fn level(&self, now: Duration) -> i32 {
         let gone = now.saturating_sub(self.since);
         let time = time(self.from, self.to, self.ramp);
@@ -225,6 +227,21 @@ impl Levels {
             return Err(Mistake::new("level", "not one that it can be set to"));
         }
         Ok(levels)
+    }
+
+    /// The highest up to `level`, or that if there is none.
+    fn below(&self, level: i32) -> i32 {
+        match self {
+            Self::List(list) => {
+                let below = list.iter().copied().filter(|&one| one <= level).max();
+                below.unwrap_or(level)
+            }
+            Self::Range(range) if level == range.max => level,
+            Self::Range(range) => {
+                let over = level.saturating_sub(range.min).checked_rem(range.step);
+                level.saturating_sub(over.unwrap_or(0))
+            }
+        }
     }
 
     fn ends(&self, level: i32) -> (i32, i32) {

@@ -111,11 +111,13 @@ fn a_regulator_goes_to_its_level_bit_by_bit() {
         guest.ask(&[0x0004_5c07, 0, 1, 800_000]),
         [0x0004_5c07, SUCCESS]
     );
-    host.pass(50);
-    assert_eq!(level(&mut guest), 950_000);
+    host.pass(60);
+    // What it can be set to, and what it gives.
+    assert_eq!(level(&mut guest), 925_000);
+    assert_eq!(host.state(Kind::Voltage, 0), 940_000);
     guest.tick();
     assert_eq!(guest.event(), None);
-    host.pass(150);
+    host.pass(140);
     guest.tick();
     assert_eq!(guest.event().unwrap(), [0x0004_5e07, SUCCESS, 0, 800_000]);
     assert_eq!(level(&mut guest), 800_000);
@@ -222,6 +224,32 @@ fn a_sensor_that_is_on_measures_by_itself() {
     host.pass(1000);
     guest.tick();
     assert_eq!(guest.event(), None);
+}
+
+#[test]
+fn a_guest_is_told_when_it_gets_too_warm() {
+    let host = Host::new();
+    let mut guest = host.guest();
+    guest.boot(8);
+    // A trip point at 50 °C, both ways.
+    assert_eq!(guest.ask(&[0x5404, 0, 1]), [0x5404, SUCCESS]);
+    let trip = guest.ask(&[0x5405, 0, 3, 50_000, 0]);
+    assert_eq!(trip, [0x5405, SUCCESS]);
+    guest.ask(&[0x540a, 0, 1]);
+    let second = |guest: &mut Guest| {
+        host.pass(1000);
+        guest.tick();
+        guest.event()
+    };
+    assert_eq!(second(&mut guest), None);
+    guest.ask(&[0x5007, 1, 1, 0]);
+    // 40 + 6, then + 10.8 °C.
+    assert_eq!(second(&mut guest), None);
+    assert_eq!(second(&mut guest), Some(vec![0x5700, 0, 0, 0x0001_0000]));
+    assert_eq!(second(&mut guest), None);
+    guest.ask(&[0x5007, 1, 0, 0]);
+    let told = (0..10).find_map(|_| second(&mut guest));
+    assert_eq!(told, Some(vec![0x5700, 0, 0, 0]));
 }
 
 #[test]
