@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::{error, info};
+use parking_lot::FairMutex;
 use rustix::event::{EventfdFlags, eventfd};
 use scmi::{Engine, Kind, Memory, Pending, PerKind, Profile, Resource, Rights, Sensors, Trip};
 use virtio_backend::{Timer, Token, Watch};
@@ -36,7 +37,8 @@ pub struct Board(Arc<Shared>);
 
 struct Shared {
     plan: Mutex<Option<Plan>>,
-    platform: OnceLock<Option<Mutex<Platform>>>,
+    /// Whose turn is next is who waits: a guest that never stops asking is not faster back than another one wakes up.
+    platform: OnceLock<Option<FairMutex<Platform>>>,
     /// Since some moment, never backwards.
     time: Box<dyn Fn() -> Duration + Send + Sync>,
 }
@@ -211,7 +213,7 @@ impl Board {
     pub(crate) fn tick(&self) {
         if let Some(platform) = self.platform() {
             // It has expired, and is set again.
-            lock(platform).armed = None;
+            platform.lock().armed = None;
         }
         for _ in 0..TURN {
             let step = self.with(None, |engine| {
@@ -239,16 +241,16 @@ impl Board {
         agent: Option<u16>,
         action: impl FnOnce(&mut Engine<'static, Soc>) -> T,
     ) -> Option<(T, bool)> {
-        let mut platform = lock(self.platform()?);
+        let mut platform = self.platform()?.lock();
         platform.engine.platform.now = (self.0.time)();
         let result = action(&mut platform.engine);
         Some((result, platform.settle(agent)))
     }
 
-    fn platform(&self) -> Option<&Mutex<Platform>> {
+    fn platform(&self) -> Option<&FairMutex<Platform>> {
         let start = || {
             let plan = lock(&self.0.plan).take()?;
-            plan.start().map(Mutex::new)
+            plan.start().map(FairMutex::new)
         };
         self.0.platform.get_or_init(start).as_ref()
     }
