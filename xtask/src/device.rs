@@ -117,7 +117,9 @@ pub fn modules() -> Result<Vec<PathBuf>> {
             }
             for entry in fs::read_dir(folder)? {
                 let path = entry?.path();
-                if path.extension().is_some_and(|extension| extension == "c") {
+                let name = path.to_string_lossy();
+                // Whoever built one there left a .mod.c.
+                if name.ends_with(".c") && !name.ends_with(".mod.c") {
                     modules.push(path);
                 }
             }
