@@ -36,18 +36,22 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// What a carrier answers a ping with: entropy, without a 1.
 const ENTROPY: [u8; 16] = [0xa5; 16];
 
-const UNBIND: &str = "echo virtio0 >/sys/bus/virtio/drivers/virtio_rng/unbind";
+pub(crate) const UNBIND: &str = "echo virtio0 >/sys/bus/virtio/drivers/virtio_rng/unbind";
+
+/// How it is attached.
+pub(crate) fn carrier() -> Result<Device> {
+    Ok(Device {
+        virtio_id: 4,
+        qemu: "vhost-user-rng-pci".to_owned(),
+        ..attached()?
+    })
+}
 
 /// A guest whose entropy device our driver has.
 fn boot(front: Front) -> Result<(Watchdog, Guest)> {
     let watchdog = Watchdog::new(0, &[]);
     watchdog.answer(Answer::Bytes(ENTROPY.to_vec()));
-    let carrier = Device {
-        virtio_id: 4,
-        qemu: "vhost-user-rng-pci".to_owned(),
-        ..attached()?
-    };
-    let mut guest = Guest::boot(front, &[(&carrier, &watchdog.socket())])?;
+    let mut guest = Guest::boot(front, &[(&carrier()?, &watchdog.socket())])?;
     // Nobody's entropy is taken without being told to.
     guest.check(&format!("{LOAD} && {UNBIND}"))?;
     ensure!(guest.run("test -e /dev/watchdog0")?.status == 1);

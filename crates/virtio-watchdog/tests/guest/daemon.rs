@@ -10,8 +10,11 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 use tempfile::TempDir;
 use xtask::daemon::Daemon;
-use xtask::guest::{Front, Guest};
+use xtask::guest::Front::{self, QemuX86_64, Uml};
+use xtask::guest::Guest;
+use xtask::trial::trial;
 
+use crate::carrier::{UNBIND, carrier};
 use crate::{LOAD, SLEEP, attached, uml};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -31,6 +34,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         uml("a_driver_ends_the_boot", a_driver_ends_the_boot),
         uml("who_sleeps_is_not_dead", who_sleeps_is_not_dead),
+        uml("uml_pings_through_a_carrier", || {
+            pings_through_a_carrier(Uml)
+        }),
+        trial("qemu_x86_64_pings_through_a_carrier", &[QemuX86_64], || {
+            pings_through_a_carrier(QemuX86_64)
+        }),
     ]
 }
 
@@ -129,6 +138,23 @@ fn who_sleeps_is_not_dead() -> Result<()> {
     Ok(())
 }
 
+/// The timeout is the program's: the driver pings until it has passed, and then the daemon waits
+/// for its own.
+fn pings_through_a_carrier(front: Front) -> Result<()> {
+    let mut host = Host::start(&["--carrier", "rng"])?;
+    let mut guest = Guest::boot(front, &[(&carrier()?, host.daemon.socket())])?;
+    guest.check(&format!("{UNBIND} && {LOAD} carrier=1 limit=2"))?;
+    guest.check("watchdog -T 4 -t 500ms /dev/watchdog0")?;
+    guest.check(A_WHILE)?;
+    let start = Instant::now();
+    guest.perish("killall -9 watchdog; usleep 60000000")?;
+    let took = start.elapsed().as_secs_f64();
+    ensure!((3.0..7.0).contains(&took), "gone after {took} s");
+    let record = host.record()?;
+    ensure!(record.get("cause") == Some(&"expired".into()), "{record}");
+    Ok(())
+}
+
 /// The daemon, for a guest that has 2 s, if nothing else is said, and is then killed.
 struct Host {
     daemon: Daemon,
@@ -150,7 +176,7 @@ impl Host {
     }
 
     fn boot(&self) -> Result<Guest> {
-        Guest::boot(Front::Uml, &[(&attached()?, self.daemon.socket())])
+        Guest::boot(Uml, &[(&attached()?, self.daemon.socket())])
     }
 
     /// What the daemon says of a failure.
