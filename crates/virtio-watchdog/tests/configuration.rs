@@ -4,6 +4,7 @@
 
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use virtio_backend::testing::{self, LIMIT, Program, Vm, feature, refused_file};
@@ -151,6 +152,29 @@ fn guests_of_a_file_have_their_own_times_and_actions() {
     daemon.expect("slow: {");
     let kept = std::fs::read_to_string(path("records")).unwrap();
     assert!(kept.contains("\"guest\":\"slow\""), "{kept}");
+}
+
+#[test]
+fn a_guest_whose_monitor_hangs_delays_no_other_and_not_its_own_pings() {
+    let folder = tempfile::tempdir().unwrap();
+    let _monitor = UnixListener::bind(folder.path().join("qmp")).unwrap();
+    let socket = UnixDatagram::bind(folder.path().join("told")).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    let text = format!(
+        "[[guest]]\nname = 'a'\nsocket = 'DIR/a'\ntimeout = 0.2\nqmp = '{0}/qmp'\n\
+         [[guest]]\nname = 'b'\nsocket = 'DIR/b'\ntimeout = 0.2\nstage = ['notify={0}/told']\n",
+        folder.path().display()
+    );
+    let daemon = Program::configured(DAEMON, &text);
+    let boot = |name| Vm::boot(&daemon.folder().join(name), feature::ALL, &[8]).unwrap();
+    let (mut a, mut b) = (boot("a"), boot("b"));
+    let start = Instant::now();
+    assert_eq!(b.rings[0].ask(&[], &[8]).unwrap(), [1]);
+    assert_eq!(a.rings[0].ask(&[], &[8]).unwrap(), [1]);
+    socket.recv(&mut [0; 4096]).unwrap();
+    assert_eq!(a.rings[0].ask(&[], &[8]).unwrap(), [1]);
+    // A monitor has 3 seconds to greet.
+    assert!(start.elapsed() < Duration::from_secs(2));
 }
 
 #[test]
