@@ -108,6 +108,10 @@ impl Watchdog {
         if !self.timers.has(request.channel()) {
             return Err(Status::Invalid);
         }
+        let is_late = self.timers.expired().is_some();
+        if is_late && !matches!(request, Request::Status(_)) {
+            return Err(Status::Expired);
+        }
         match request {
             Request::Ping(channel) => self.timers.ping(channel, now),
             Request::Start {
@@ -121,7 +125,6 @@ impl Watchdog {
             Request::Suspend => self.timers.suspend(now),
             Request::Resume => self.timers.resume(now),
             Request::BootDone => self.timers.boot_done(),
-            Request::Restart if self.timers.expired().is_some() => Err(Status::Expired),
             Request::Restart => match self.host.may_restart() {
                 Some(true) => {
                     self.fail(Cause::Restart);

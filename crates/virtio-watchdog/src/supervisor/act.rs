@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::control::{self, Connection, Event};
 use super::mailbox::{Mail, Marks, Shared, Task};
-use super::process::{Process, Vcpu, waited};
+use super::process::{Process, Vcpu};
 use super::qmp::Status;
 use super::record::{Record, Seen, cause};
 use super::stage::{Action, Stage};
@@ -311,7 +311,7 @@ impl Actor {
                 self.keep(&record);
             }
             self.shared.decide(Verdict::Excused {
-                time: waited(&view.before, &view.now),
+                time: view.waited(),
                 limited: true,
             });
         }

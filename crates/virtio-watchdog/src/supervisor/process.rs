@@ -104,15 +104,6 @@ fn state(path: &Path) -> Option<(String, char)> {
     Some((name.to_owned(), after.trim_start().chars().next()?))
 }
 
-/// For how long the thread that waited longest was kept waiting for a processor between two looks.
-pub(super) fn waited(before: &[Vcpu], now: &[Vcpu]) -> Duration {
-    let waits = now.iter().filter_map(|vcpu| {
-        let then = before.iter().find(|then| then.thread == vcpu.thread)?;
-        Some(vcpu.waited.saturating_sub(then.waited))
-    });
-    waits.max().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
@@ -158,20 +149,5 @@ mod tests {
         let threads = named.unwrap().join().unwrap();
         assert_eq!(threads.len(), 1);
         assert_eq!((&*threads[0].name, threads[0].state), ("CPU 0) (R", 'R'));
-    }
-
-    #[test]
-    fn the_thread_that_waited_longest_counts() {
-        let vcpu = |thread, waited| Vcpu {
-            thread,
-            name: String::new(),
-            state: 'S',
-            ran: Duration::ZERO,
-            waited: Duration::from_secs(waited),
-        };
-        let before = [vcpu(1, 10), vcpu(2, 20)];
-        let now = [vcpu(1, 13), vcpu(2, 21), vcpu(3, 100)];
-        assert_eq!(waited(&before, &now), Duration::from_secs(3));
-        assert_eq!(waited(&before, &[]), Duration::ZERO);
     }
 }

@@ -87,21 +87,34 @@ impl Seen {
     /// Whether the processor that waited longest had less than a quarter of the time. With more, a
     /// guest is able to ping.
     pub(super) fn is_starved(&self) -> bool {
-        let waited = super::process::waited(&self.before, &self.now);
-        waited * 4 > self.window * 3 && !self.window.is_zero()
+        self.waited() * 4 > self.window * 3 && !self.window.is_zero()
+    }
+
+    /// How long the processor waited that waited longest.
+    pub(super) fn waited(&self) -> Duration {
+        let waits = self.now.iter().filter_map(|vcpu| Some(self.times(vcpu)?.1));
+        waits.max().unwrap_or_default()
+    }
+
+    /// How long a processor ran, and how long it was kept waiting.
+    fn times(&self, now: &Vcpu) -> Option<(Duration, Duration)> {
+        let then = self.before.iter().find(|then| then.thread == now.thread)?;
+        let ran = now.ran.saturating_sub(then.ran);
+        let waited = now.waited.saturating_sub(then.waited);
+        // The kernel counts a wait when it is over. Who is to run both times, and did not, has waited
+        // all the time: without running nobody goes to sleep.
+        let waits = (then.state, now.state) == ('R', 'R') && ran.is_zero();
+        Some((ran, if waits { self.window } else { waited }))
     }
 
     fn describe(&self, vcpu: &Vcpu) -> Value {
-        let before = self.before.iter().find(|then| then.thread == vcpu.thread);
-        let since = |now: Duration, then: fn(&Vcpu) -> Duration| {
-            before.map(|before| round(now.saturating_sub(then(before))))
-        };
+        let times = self.times(vcpu);
         json!({
             "thread": vcpu.thread,
             "name": vcpu.name,
             "state": vcpu.state.to_string(),
-            "ran": since(vcpu.ran, |vcpu| vcpu.ran),
-            "waited": since(vcpu.waited, |vcpu| vcpu.waited),
+            "ran": times.map(|(ran, _)| round(ran)),
+            "waited": times.map(|(_, waited)| round(waited)),
         })
     }
 }
@@ -126,19 +139,58 @@ fn round(time: Duration) -> f64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_record_says_what_was_seen_and_done() {
-        let vcpu = |ran, waited| Vcpu {
-            thread: 7,
+    fn vcpu(thread: u32, state: char, ran: u64, waited: u64) -> Vcpu {
+        Vcpu {
+            thread,
             name: "CPU 0/KVM".into(),
-            state: 'R',
+            state,
             ran: Duration::from_millis(ran),
             waited: Duration::from_millis(waited),
+        }
+    }
+
+    /// How long is known to have been waited in 10 seconds, by threads of which this was seen.
+    #[track_caller]
+    fn check(before: &[Vcpu], now: &[Vcpu], waited: u64) {
+        let seen = Seen {
+            window: Duration::from_secs(10),
+            before: before.to_vec(),
+            now: now.to_vec(),
         };
+        assert_eq!(seen.waited(), Duration::from_millis(waited));
+        assert_eq!(seen.is_starved(), waited > 7500);
+    }
+
+    #[test]
+    fn the_thread_that_waited_longest_counts() {
+        let before = [vcpu(1, 'S', 0, 10), vcpu(2, 'S', 0, 20)];
+        let now = [
+            vcpu(1, 'S', 9, 3010),
+            vcpu(2, 'R', 9, 1020),
+            vcpu(3, 'R', 9, 9999),
+        ];
+        check(&before, &now, 3000);
+        check(&before, &[], 0);
+        check(&[], &now, 0);
+        check(&[vcpu(1, 'S', 0, 0)], &[vcpu(1, 'R', 1, 7500)], 7500);
+        check(&[vcpu(1, 'S', 0, 0)], &[vcpu(1, 'R', 1, 7501)], 7501);
+    }
+
+    #[test]
+    fn a_wait_that_is_not_over_counts() {
+        check(&[vcpu(1, 'R', 5, 10)], &[vcpu(1, 'R', 5, 10)], 10_000);
+        // It may have slept, or just become able to run.
+        check(&[vcpu(1, 'R', 5, 10)], &[vcpu(1, 'R', 6, 10)], 0);
+        check(&[vcpu(1, 'S', 5, 10)], &[vcpu(1, 'R', 5, 10)], 0);
+        check(&[vcpu(1, 'S', 5, 10)], &[vcpu(1, 'S', 5, 10)], 0);
+    }
+
+    #[test]
+    fn a_record_says_what_was_seen_and_done() {
         let seen = Seen {
             window: Duration::from_secs(5),
-            before: vec![vcpu(1000, 100)],
-            now: vec![vcpu(1100, 5000)],
+            before: vec![vcpu(7, 'R', 1000, 100)],
+            now: vec![vcpu(7, 'R', 1100, 5000)],
         };
         let failure = Failure {
             cause: Cause::Channel(3),

@@ -209,6 +209,8 @@ fn dev_15_a_guest_on_which_the_device_acts_is_too_late() {
         let response = guest.ask((kind, 0, 0, 0, 0));
         assert_eq!(response[..3], [6, 3, BOOT | EXPIRED], "{kind}");
     }
+    assert_eq!(status(&mut guest, (2, 0, 1, 0, 0)), 6);
+    assert_eq!(status(&mut guest, (2, 2, 0, 0, 0)), 2);
     assert_eq!(guest.ok(5, 1)[1], 3);
     guest.plain_ping();
     assert_eq!(guest.flags(), BOOT | EXPIRED);

@@ -19,10 +19,10 @@ use xtask::daemon::Daemon;
 use xtask::guest::{Front, Image, prepare};
 
 /// How long a guest may take to boot on a busy host.
-const BOOT: Duration = Duration::from_secs(120);
+const BOOT: Duration = Duration::from_secs(180);
 
 /// How long anything else may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the guest says when it has booted.
 const READY: &str = "guest ready";

@@ -65,7 +65,7 @@ fn lives() -> Result<()> {
     machine.run("sleep 12")?;
     host.daemon.wait_for("acts through")?;
     ensure!(host.records()?.is_empty(), "{}", host.daemon.log());
-    machine.send("poweroff -f")?;
+    machine.qmp("quit")?;
     machine.wait_for_end()?;
     host.daemon.wait_for(": disconnected")?;
     let log = host.daemon.stop()?;
