@@ -31,7 +31,8 @@ pub(crate) const TIME: Token = Token(1);
 /// It is time for events.
 pub(crate) const PAUSED: Token = Token(2);
 
-/// A platform, made up as described. Guests are [added](Self::guest) before the first one is served.
+/// A platform, made up as described. Guests are [added](Self::guest) before anybody looks at it, and before the first
+/// one is served: it starts then.
 #[derive(Clone)]
 pub struct Board(Arc<Shared>);
 
@@ -177,7 +178,7 @@ impl Board {
         Ok(Scmi::new(agent.name, number, self.clone(), wake, pause))
     }
 
-    /// Everything, to be given to one guest.
+    /// Everything that there is, to be given to one guest; nothing once the platform has started.
     pub fn everything(&self) -> Vec<Grant> {
         let plan = lock(&self.0.plan);
         let mut all = Vec::new();
@@ -222,7 +223,9 @@ impl Board {
                     Some(Event::Updated(sensor)) => engine.sensor_updated(sensor),
                     Some(Event::Retry) => match engine.try_again() {
                         Ok(()) => info!("what failed when a guest was reset is done"),
-                        Err(_) => engine.platform.retry(),
+                        Err(_) => {
+                            engine.platform.retry();
+                        }
                     },
                     None => return false,
                 }

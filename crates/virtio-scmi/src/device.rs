@@ -180,15 +180,13 @@ impl Device for Scmi {
         self.waiting.clear();
         self.held = None;
         self.events = None;
-        let reset = self.board.with(Some(self.agent), |engine| {
+        let failed = self.board.with(Some(self.agent), |engine| {
             engine.set_events(self.agent, false);
-            let reset = engine.reset_agent(self.agent);
-            if reset.is_err() {
-                engine.platform.retry();
-            }
-            reset
+            let failed = engine.reset_agent(self.agent).err();
+            // Once, until it is done: a guest may be reset as often as it likes.
+            failed.filter(|_| engine.platform.retry())
         });
-        if let Some((Err(status), _)) = reset {
+        if let Some((Some(status), _)) = failed {
             warn!(
                 "{}: not all could be undone, which is tried again: {status:?}",
                 self.guest

@@ -112,19 +112,21 @@ impl Soc {
                 self.updates.remove(&sensor);
                 self.schedule_update(sensor);
                 // Nobody hears of one that fails.
-                self.take(sensor).ok();
+                self.measure_now(sensor).ok();
                 Event::Updated(sensor)
             }
             Due::Retry => Event::Retry,
         })
     }
 
-    /// Something failed.
-    pub(crate) fn retry(&mut self) {
+    /// Something failed, and is tried again soon. `false` if that was known.
+    pub(crate) fn retry(&mut self) -> bool {
         let is_retry = |(_, due): &(Duration, Due)| *due == Due::Retry;
-        if !self.schedule.iter().any(is_retry) {
+        let is_new = !self.schedule.iter().any(is_retry);
+        if is_new {
             self.schedule.insert((self.now + RETRY, Due::Retry));
         }
+        is_new
     }
 
     /// The operation of a ticket is complete after some time.
@@ -158,7 +160,7 @@ impl Soc {
         }
     }
 
-    fn take(&mut self, sensor: u16) -> Result<(), Status> {
+    fn measure_now(&mut self, sensor: u16) -> Result<(), Status> {
         self.works()?;
         self.sensors
             .measure(sensor, self.now, &self.clocks, &self.regulators)
@@ -376,7 +378,7 @@ impl scmi::Sensors for Soc {
     }
 
     fn measure(&mut self, sensor: u16, _ticket: Ticket) -> Result<When, Status> {
-        self.take(sensor)?;
+        self.measure_now(sensor)?;
         Ok(When::Now)
     }
 
