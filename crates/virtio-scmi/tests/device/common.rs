@@ -151,6 +151,7 @@ impl Host {
             scmi: scmi.unwrap(),
             watch,
             buffers: None,
+            begun: Vec::new(),
         }
     }
 
@@ -198,6 +199,7 @@ pub(crate) struct Guest {
     pub(crate) scmi: Scmi,
     watch: Watch,
     pub(crate) buffers: Option<Buffers>,
+    begun: Vec<Answer>,
 }
 
 impl Guest {
@@ -236,6 +238,31 @@ impl Guest {
         let (reply, answer) = reply(136);
         self.scmi.handle(0, &bytes(request), reply);
         answer
+    }
+
+    /// Makes a request, or is reset.
+    pub(crate) fn step(&mut self, request: Option<&[u32]>) {
+        match request {
+            Some(request) => {
+                let answer = self.begin(request);
+                self.begun.push(answer);
+            }
+            None => {
+                self.scmi.reset();
+                self.begun.clear();
+                self.boot(256);
+            }
+        }
+    }
+
+    /// What it was told since this was asked last: answers to steps, and events.
+    pub(crate) fn told(&mut self) -> Vec<Vec<u32>> {
+        // That it is time for events, a timer of the host says.
+        self.events();
+        let answers = self.begun.iter().filter_map(Answer::now);
+        let mut told: Vec<_> = answers.map(|answer| words(&answer)).collect();
+        told.extend(std::iter::from_fn(|| self.event()));
+        told
     }
 
     /// The answer to a request that is answered at once.

@@ -250,6 +250,48 @@ proptest! {
         guests[0].boot(4);
         prop_assert_eq!(boot, (host.states(), view(&mut guests[0])));
     }
+
+    /// A guest that shares nothing is told the same, word for word, whatever another one does.
+    #[test]
+    fn a_guest_that_shares_nothing_notices_nothing_of_another(
+        steps in vec((0usize..3, prop_oneof![10 => request().prop_map(Some), 1 => Just(None)], 0u64..100), 1..100),
+    ) {
+        let (together, alone) = (Host::new(), Host::new());
+        let [own, others] = apart();
+        let mut guests = [together.guest_with(&own), together.guest_with(&others)];
+        let mut copies = [alone.guest_with(&own), alone.guest_with(&others)];
+        for guest in guests.iter_mut().chain(&mut copies) {
+            guest.boot(256);
+        }
+        for (who, request, time) in steps {
+            together.pass(time);
+            alone.pass(time);
+            let who = who.min(1);
+            guests[who].step(request.as_deref());
+            if who == 0 {
+                copies[0].step(request.as_deref());
+            }
+            guests[0].tick();
+            guests[1].poll();
+            copies[0].tick();
+            prop_assert_eq!(guests[0].told(), copies[0].told());
+        }
+    }
+}
+
+/// What two guests are given that share nothing, nor anything that depends on what the other one has.
+fn apart() -> [Vec<Grant>; 2] {
+    let own = vec![
+        full(Kind::Power, "npu"),
+        full(Kind::Sensor, "cold"),
+        full(Kind::Sensor, "volts"),
+        full(Kind::Sensor, "accel"),
+        full(Kind::Reset, "npu"),
+        full(Kind::Voltage, "vdd"),
+    ];
+    let mut others = Host::new().board.everything();
+    others.retain(|grant| !own.contains(grant));
+    [own, others]
 }
 
 /// What a guest reads that does not change by itself.
