@@ -31,7 +31,7 @@ pub struct Scmi {
     board: Board,
     /// Readable when the engine has something for us that others have caused.
     wake: OwnedFd,
-    /// Expires when it is time for events that the guest has caused itself.
+    /// Expires when it is time for what the guest has caused itself.
     pause: Timer,
     events: Option<Events>,
     /// An event that the driver has lent no buffer for. The engine has the others, where a second change of the same
@@ -166,12 +166,13 @@ impl Device for Scmi {
     fn ready(&mut self, token: Token) {
         match token {
             TIME => self.board.tick(),
-            WOKEN => {
-                rustix::io::read(&self.wake, &mut [0; 8]).ok();
+            WOKEN | PAUSED => {
+                if token == WOKEN {
+                    rustix::io::read(&self.wake, &mut [0; 8]).ok();
+                }
                 self.answer_waiting();
                 self.send_events();
             }
-            PAUSED => self.send_events(),
             _ => {}
         }
     }

@@ -19,6 +19,7 @@ pub(crate) const NOT_SUPPORTED: u32 = -1_i32 as u32;
 pub(crate) const DENIED: u32 = -3_i32 as u32;
 pub(crate) const NOT_FOUND: u32 = -4_i32 as u32;
 pub(crate) const BUSY: u32 = -6_i32 as u32;
+pub(crate) const GENERIC_ERROR: u32 = -8_i32 as u32;
 pub(crate) const HARDWARE_ERROR: u32 = -9_i32 as u32;
 
 /// `VIRTIO_SCMI_F_P2A_CHANNELS`.

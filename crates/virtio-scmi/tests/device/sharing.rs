@@ -115,6 +115,19 @@ fn a_trusted_guest_takes_a_device_from_another_and_resets_it() {
 }
 
 #[test]
+fn a_trusted_guest_that_resets_itself_is_answered_what_it_waits_for() {
+    let host = Host::new();
+    let mut trusted = host.guest_of(&Agent {
+        trusted: true,
+        ..agent("warden", &[full(Kind::Clock, "pll")])
+    });
+    let answer = trusted.begin(&[0x5005, 0, 0, 400_000_000, 0]);
+    assert_eq!(trusted.ask(&[0x400b, 1, 0]), [0x400b, SUCCESS]);
+    trusted.events();
+    assert_eq!(answer.now(), Some(bytes(&[0x5005, GENERIC_ERROR])));
+}
+
+#[test]
 fn what_cannot_be_given_is_named() {
     let refused = |given: &[&[Grant]], key: &str, what: &str| {
         let host = Host::new();
