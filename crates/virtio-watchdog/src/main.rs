@@ -32,7 +32,7 @@ impl Daemon for Watchdogs {
     const ABOUT: &'static str = "Watchdogs for virtual machines: a virtio watchdog device over vhost-user, and what to do \
          about a guest that failed";
     const EXAMPLES: &'static str = "\
-Actions, with the seconds that they have to work (and what they need):
+Actions. With @SECONDS, the next follows if the guest is neither reset nor gone after so many:
   event       tell the driver that a timer has expired
   nmi         a non-maskable interrupt (--qmp, --api)
   dump=FILE   write the guest's memory (--qmp, --api)
@@ -41,7 +41,8 @@ Actions, with the seconds that they have to work (and what they need):
   stop        pause it, for somebody to look at (--qmp, --api)
   quit        end QEMU or cloud-hypervisor (--qmp, --api)
   term, kill  signal the process that holds our socket
-  exec=COMMAND ARGUMENT…   run a command, for 30 s at most
+  exec=COMMAND ARGUMENT…   run a command, for 30 s at most, without a shell; it finds the guest's
+              name in VIRTIO_WATCHDOG_GUEST, and why in VIRTIO_WATCHDOG_CAUSE
   unit=UNIT   restart a unit of systemd
   notify, notify=SOCKET    tell systemd, or send the record as a datagram
 

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::daemon::Daemon;
-use xtask::guest::{Front, Image, prepare};
+use xtask::guest::{Front, prepare};
 
 /// How long a guest may take to boot on a busy host.
 const BOOT: Duration = Duration::from_secs(180);
@@ -52,34 +52,44 @@ impl Host {
 
     /// Boots a guest whose entropy device carries the watchdog.
     pub(crate) fn boot(&self) -> Result<Machine> {
-        let image = prepare(&[Front::QemuArm64])?;
-        let mut machine = self.machine(&kernel(image.first().context("no image")?))?;
+        let mut machine = self.machine(&kernel(Front::QemuArm64, "panic=0")?)?;
+        machine.wait_for_boot()?;
+        Ok(machine)
+    }
+
+    /// The same on a PC, which has interrupts that cannot be masked, and where a kernel that panics
+    /// resets it.
+    pub(crate) fn boot_pc(&self) -> Result<Machine> {
+        let args = [self.device(), kernel(Front::QemuX86_64, "panic=-1")?].concat();
+        let mut machine = Machine::start(Front::QemuX86_64, self.folder.path(), &args)?;
         machine.wait_for_boot()?;
         Ok(machine)
     }
 
     /// The same with QEMU's own watchdog instead, whose action is left to others.
     pub(crate) fn boot_with_i6300esb(&self) -> Result<Machine> {
-        let image = prepare(&[Front::QemuArm64])?;
-        let mut args = kernel(image.first().context("no image")?);
+        let mut args = kernel(Front::QemuArm64, "panic=0")?;
         let more = "-device i6300esb -action watchdog=none";
         args.extend(more.split_whitespace().map(str::to_owned));
-        let mut machine = Machine::start(self.folder.path(), &args)?;
+        let mut machine = Machine::start(Front::QemuArm64, self.folder.path(), &args)?;
         machine.wait_for_boot()?;
         Ok(machine)
     }
 
     /// A machine that the daemon watches, with more arguments for QEMU.
     pub(crate) fn machine(&self, more: &[String]) -> Result<Machine> {
+        let args = [self.device(), more.to_vec()].concat();
+        Machine::start(Front::QemuArm64, self.folder.path(), &args)
+    }
+
+    /// The entropy device.
+    fn device(&self) -> Vec<String> {
         let socket = self.daemon.socket().display();
-        let mut args = vec![
-            "-chardev".into(),
-            format!("socket,id=wd,path={socket}"),
-            "-device".into(),
-            "vhost-user-rng-pci,chardev=wd".into(),
-        ];
-        args.extend_from_slice(more);
-        Machine::start(self.folder.path(), &args)
+        let chardev = format!("socket,id=wd,path={socket}");
+        let device = "vhost-user-rng-pci,chardev=wd";
+        ["-chardev", &chardev, "-device", device]
+            .map(str::to_owned)
+            .into()
     }
 
     /// The records that there are.
@@ -103,16 +113,18 @@ impl Host {
     }
 }
 
-/// What a machine needs to boot Linux. A kernel that panics hangs, as Debian's does.
-fn kernel(image: &Image) -> Vec<String> {
-    vec![
+/// What a machine needs to boot Linux, with this on the kernel's command line.
+fn kernel(front: Front, more: &str) -> Result<Vec<String>> {
+    let images = prepare(&[front])?;
+    let image = images.first().context("no image")?;
+    Ok(vec![
         "-kernel".into(),
         image.kernel.display().to_string(),
         "-initrd".into(),
         image.initramfs.display().to_string(),
         "-append".into(),
-        "rdinit=/init tty=/dev/ttyS0 panic=0".into(),
-    ]
+        format!("rdinit=/init tty=/dev/ttyS0 {more}"),
+    ])
 }
 
 /// A running machine, which is ended when dropped.
@@ -124,15 +136,23 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    fn start(folder: &Path, more: &[String]) -> Result<Self> {
+    fn start(front: Front, folder: &Path, more: &[String]) -> Result<Self> {
         let (ours, theirs) = (folder.join("control"), folder.join("qmp"));
         let listen = |path: &PathBuf| format!("unix:{},server=on,wait=off", path.display());
-        let mut qemu = Command::new("qemu-system-aarch64");
-        let board = "-nodefaults -no-user-config -display none -m 256M -serial null \
-                     -device pci-serial,chardev=terminal -chardev stdio,id=terminal,signal=off \
-                     -machine virt,memory-backend=mem -cpu cortex-a57 \
-                     -object memory-backend-memfd,id=mem,size=256M,share=on";
-        qemu.args(board.split_whitespace())
+        let (program, board) = if front == Front::QemuX86_64 {
+            let board = "-machine q35,memory-backend=mem -cpu max -serial chardev:terminal";
+            ("qemu-system-x86_64", board)
+        } else {
+            let board = "-machine virt,memory-backend=mem -cpu cortex-a57 -serial null \
+                         -device pci-serial,chardev=terminal";
+            ("qemu-system-aarch64", board)
+        };
+        let all = "-nodefaults -no-user-config -display none -m 256M \
+                   -chardev stdio,id=terminal,signal=off \
+                   -object memory-backend-memfd,id=mem,size=256M,share=on";
+        let mut qemu = Command::new(program);
+        qemu.args(all.split_whitespace())
+            .args(board.split_whitespace())
             .args(["-qmp", &listen(&ours), "-qmp", &listen(&theirs)])
             .args(more)
             .stdin(Stdio::piped())

@@ -23,6 +23,7 @@ const CARRIER: &str = "--carrier rng --timeout 4";
 
 fn main() -> ExitCode {
     const QEMU: &[Front] = &[Front::QemuArm64];
+    const PC: &[Front] = &[Front::QemuX86_64];
     run(vec![
         trial("a_guest_that_reads_entropy_lives", QEMU, lives),
         trial("a_guest_that_panics_is_reset_in_time", QEMU, || {
@@ -49,6 +50,11 @@ fn main() -> ExitCode {
             "a_guest_whose_host_is_overloaded_is_excused",
             QEMU,
             is_starved,
+        ),
+        trial(
+            "a_guest_that_takes_interrupts_is_reset_by_its_own_panic",
+            PC,
+            panics_by_nmi,
         ),
         trial("qemus_own_watchdog_is_relayed", QEMU, is_relayed),
     ])
@@ -201,6 +207,21 @@ fn is_starved() -> Result<()> {
     ensure!(record["host"] == "overloaded", "{record}");
     drop(load);
     is_well(&host, &mut machine)
+}
+
+/// The first stage is an interrupt that cannot be masked, of which the guest makes a panic.
+fn panics_by_nmi() -> Result<()> {
+    let options = "--stage notify=/nonexistent --stage nmi@60 --stage kill";
+    let mut host = Host::start(&format!("{CARRIER} {options}"))?;
+    let mut machine = host.boot_pc()?;
+    machine.run("echo 1 >/proc/sys/kernel/unknown_nmi_panic")?;
+    machine.reads_entropy()?;
+    machine.send("kill -STOP -1")?;
+    let record = host.wait_for("reset")?;
+    let stages: Vec<_> = record["stages"].as_array().into_iter().flatten().collect();
+    let done: Vec<_> = stages.iter().map(|stage| &stage["do"]).collect();
+    ensure!(done == ["notify", "nmi"], "{record}");
+    machine.wait_for_boot()
 }
 
 fn is_relayed() -> Result<()> {
