@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
@@ -137,6 +137,16 @@ impl Victim {
 
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Waits until it has started, and waits itself.
+    pub(crate) fn wait_for_sleep(&self) {
+        let start = Instant::now();
+        let stat = format!("/proc/{}/stat", self.id());
+        while !fs::read_to_string(&stat).unwrap().contains("(cat) S") {
+            assert!(start.elapsed() < LIMIT);
+            thread::yield_now();
+        }
     }
 
     /// Sends it a signal after which it stops or goes on, and waits until it has.
