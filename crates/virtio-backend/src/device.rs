@@ -56,7 +56,8 @@ pub trait Device: Send + 'static {
     fn handle(&mut self, queue: u16, request: &[u8], reply: Reply);
 
     /// The driver has made no further request on `queue` for now. Requests that belong together may
-    /// arrive apart: what is there has to be worked on, as the driver may wait for it.
+    /// arrive apart, and some never: what is there has to be worked on in the end, as the driver may
+    /// wait for it.
     fn drained(&mut self, _queue: u16) {}
 
     /// The driver made an [event queue](Queue::Events) ready. `events` serves until the next

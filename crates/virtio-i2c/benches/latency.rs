@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
 //! How long a driver waits for a byte of a simulated chip, beside how long it would have to.
-#![expect(clippy::print_stdout, reason = "a benchmark prints what it measures")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints what it measures, and ends if it cannot"
+)]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,9 +17,10 @@ use virtio_i2c::{Adapter, Address, I2c, SimulatedBus};
 const READ: [u8; 8] = [0xa0, 0, 0, 0, 2, 0, 0, 0];
 
 fn main() {
-    let latency = Latency::measure(&READ, 2, 1, |_watch| {
+    let latency = Latency::measure(&READ, 2, 1, |watch| {
         let adapter = Arc::new(Adapter::new(SimulatedBus::demo()));
-        I2c::new("guest", adapter, BTreeSet::from([Address::Seven(0x50)]))
+        let granted = BTreeSet::from([Address::Seven(0x50)]);
+        I2c::new("guest", adapter, granted, watch).unwrap()
     });
     println!("Latency of a read of one byte, driver and device on one CPU");
     println!("{latency}");

@@ -6,10 +6,11 @@
 #![expect(clippy::print_stdout, reason = "the example shows what it got")]
 
 use std::collections::BTreeSet;
+use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use virtio_backend::{Device, Reply, Ring, Urgency};
+use virtio_backend::{Device, Reply, Ring, Urgency, Watch};
 use virtio_i2c::{Adapter, Address, Chip, I2c, Nack, SimulatedBus};
 
 /// A chip that counts how often it is read.
@@ -52,15 +53,18 @@ impl Ring for Queue {
     }
 }
 
-fn main() {
+fn main() -> io::Result<()> {
     let chip = Address::Seven(0x20);
     let mut bus = SimulatedBus::new();
     bus.add(chip, Counter(0));
+    // In a VMM's loop, for the time that the rest of a group may take.
+    let watch = Watch::new()?;
     let mut i2c = I2c::new(
         "example",
         Arc::new(Adapter::new(bus)),
         BTreeSet::from([chip]),
-    );
+        &watch,
+    )?;
     i2c.negotiated(i2c.features());
 
     let queue = Arc::new(Queue {
@@ -75,4 +79,5 @@ fn main() {
             queue.buffer.lock().unwrap_or_else(PoisonError::into_inner)
         );
     }
+    Ok(())
 }

@@ -3,12 +3,14 @@
 //! The device: requests become groups, and a group becomes one transaction on the bus.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use log::debug;
 use smallvec::SmallVec;
-use virtio_backend::{Device, Queue, Reply};
+use virtio_backend::{Device, Queue, Reply, Timer, Token, Watch};
 
 use crate::wire::{ERR, HEADER, OK, Operation, Request};
 use crate::{Adapter, Address, Data, MAX_LENGTH, MAX_MESSAGES, Message};
@@ -17,12 +19,16 @@ use crate::{Adapter, Address, Data, MAX_LENGTH, MAX_MESSAGES, Message};
 /// way: it is mandatory.
 const ZERO_LENGTH_REQUEST: u64 = 1 << 0;
 
+/// How long the rest of a group may take to come. The driver makes one request after the other
+/// available, where each is seen at once if the device is looking for more, and kicks after the
+/// last.
+const REST: Duration = Duration::from_millis(10);
+
 /// The I²C adapter of one guest.
 ///
 /// Requests with FAIL_NEXT and the one after them are a group: one transaction on the bus, without
-/// another guest's in between, which succeeds or fails as a whole. A group whose end is not there
-/// when the queue has no more is transferred as it is: the driver may have run out of descriptors,
-/// and waits.
+/// another guest's in between, which succeeds or fails as a whole. A group whose end does not come
+/// within 10 ms is transferred as it is: the driver may have run out of descriptors, and waits.
 pub struct I2c {
     guest: String,
     adapter: Arc<Adapter>,
@@ -34,6 +40,9 @@ pub struct I2c {
     /// A request of the open group failed, and so do the others.
     failing: bool,
     group: Group,
+    /// Expires when the rest of the group should have come, if that is waited for.
+    rest: Timer,
+    waits: bool,
 }
 
 /// Requests that wait to be transferred together. It keeps its memory, less than 700 KiB, until a
@@ -62,12 +71,16 @@ enum Direction {
 impl I2c {
     /// An adapter through which the guest that the log calls `guest` reaches the chips at the
     /// `granted` addresses and no others.
+    ///
+    /// # Errors
+    /// When the process is out of file descriptors.
     pub fn new(
         guest: impl Into<String>,
         adapter: Arc<Adapter>,
         granted: BTreeSet<Address>,
-    ) -> Self {
-        Self {
+        watch: &Watch,
+    ) -> io::Result<Self> {
+        Ok(Self {
             guest: guest.into(),
             adapter,
             granted,
@@ -75,7 +88,9 @@ impl I2c {
             open: false,
             failing: false,
             group: Group::default(),
-        }
+            rest: watch.timer(Token(0))?,
+            waits: false,
+        })
     }
 
     /// The message in a request, if it may be transferred.
@@ -106,6 +121,13 @@ impl I2c {
         }
     }
 
+    /// The rest of the group has come, or is not waited for any longer.
+    fn end_wait(&mut self) {
+        if mem::take(&mut self.waits) {
+            self.rest.disarm();
+        }
+    }
+
     /// The driver's next request is of another group.
     fn end_group(&mut self) {
         (self.open, self.failing) = (false, false);
@@ -125,6 +147,7 @@ impl Device for I2c {
     }
 
     fn handle(&mut self, _queue: u16, request: &[u8], reply: Reply) {
+        self.end_wait();
         let request = Request::parse(request, reply.room());
         // What has no header leaves the group as open as it was.
         self.open = request.map_or(self.open, |request| request.fail_next);
@@ -143,14 +166,23 @@ impl Device for I2c {
     }
 
     fn drained(&mut self, _queue: u16) {
+        if !self.group.requests.is_empty() && !mem::replace(&mut self.waits, true) {
+            self.rest.arm(REST);
+        }
+    }
+
+    fn ready(&mut self, _token: Token) {
+        self.waits = false;
         self.transfer();
     }
 
     fn stop(&mut self, _queue: u16) {
+        self.end_wait();
         self.transfer();
     }
 
     fn reset(&mut self) {
+        self.end_wait();
         self.group = Group::default();
         self.end_group();
     }

@@ -86,7 +86,7 @@ QEMU:
         boards: &mut Boards,
         guest: &str,
         options: Options,
-        _watch: &Watch,
+        watch: &Watch,
     ) -> Result<I2c, Fault> {
         if options.adapter.is_none() {
             let board = open(&options.hardware, boards)?;
@@ -110,7 +110,8 @@ QEMU:
             return Err(anyhow!("none is granted: say which, as 0x48,0x50-0x57"))
                 .blame("addresses");
         }
-        Ok(I2c::new(guest, Arc::clone(&board.adapter), &seven | &ten))
+        let adapter = Arc::clone(&board.adapter);
+        I2c::new(guest, adapter, &seven | &ten, watch).blame("adapter")
     }
 }
 

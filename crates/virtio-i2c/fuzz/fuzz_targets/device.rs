@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use virtio_backend::Device;
 use virtio_backend::testing::{Answer, reply};
+use virtio_backend::{Device, Token, Watch};
 use virtio_i2c::{
     Adapter, Address, Bus, Data, I2c, MAX_LENGTH, MAX_MESSAGES, Message, SimulatedBus,
 };
@@ -42,6 +42,8 @@ enum Step {
         over: i8,
     },
     Drained,
+    /// What was waited for did not come.
+    Late,
     Stop,
     Reset,
     Features(u64),
@@ -92,7 +94,8 @@ struct Guest {
 impl Guest {
     fn new() -> Self {
         let adapter = Adapter::new(Guarded(SimulatedBus::demo()));
-        let mut i2c = I2c::new("guest", Arc::new(adapter), BTreeSet::from(GRANTED));
+        let (watch, granted) = (Watch::new().unwrap(), BTreeSet::from(GRANTED));
+        let mut i2c = I2c::new("guest", Arc::new(adapter), granted, &watch).unwrap();
         i2c.negotiated(1);
         Self {
             i2c,
@@ -126,8 +129,9 @@ impl Guest {
                     self.ask(&request[..request.len().min(I2c::MAX_REQUEST + 1)], 1);
                 }
             }
-            Step::Drained => {
-                self.i2c.drained(0);
+            Step::Drained => self.i2c.drained(0),
+            Step::Late => {
+                self.i2c.ready(Token(0));
                 self.collect();
             }
             Step::Stop => {
@@ -168,5 +172,5 @@ fuzz_target!(|steps: Vec<Step>| {
     for step in steps {
         guest.step(step);
     }
-    guest.step(Step::Drained);
+    guest.step(Step::Late);
 });

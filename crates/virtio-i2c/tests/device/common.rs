@@ -7,8 +7,8 @@ use std::io;
 use std::mem;
 use std::sync::{Arc, Mutex};
 
-use virtio_backend::Device;
 use virtio_backend::testing::{Answer, reply};
+use virtio_backend::{Device, Token, Watch};
 use virtio_i2c::{Adapter, Address, Bus, Data, I2c, Message};
 
 /// `VIRTIO_I2C_F_ZERO_LENGTH_REQUEST`.
@@ -80,12 +80,19 @@ pub(crate) struct Guest {
     pub(crate) bus: Recorder,
 }
 
+/// A device whose timer nobody waits for.
+pub(crate) fn device(adapter: &Arc<Adapter>) -> I2c {
+    let watch = Watch::new().unwrap();
+    let mut i2c = I2c::new("guest", Arc::clone(adapter), granted(), &watch).unwrap();
+    i2c.negotiated(ZERO_LENGTH_REQUEST);
+    i2c
+}
+
 impl Guest {
     pub(crate) fn new() -> Self {
         let bus = Recorder::default();
         let adapter = Arc::new(Adapter::new(bus.clone()));
-        let mut i2c = I2c::new("guest", adapter, granted());
-        i2c.negotiated(ZERO_LENGTH_REQUEST);
+        let i2c = device(&adapter);
         Self { i2c, bus }
     }
 
@@ -96,8 +103,9 @@ impl Guest {
         answer
     }
 
-    /// The driver has made its requests.
+    /// The driver has made its requests, and the time for more has passed.
     pub(crate) fn drained(&mut self) {
         self.i2c.drained(0);
+        self.i2c.ready(Token(0));
     }
 }

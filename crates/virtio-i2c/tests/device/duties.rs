@@ -152,6 +152,20 @@ fn a_group_without_an_end_is_transferred_when_the_queue_has_no_more() {
 }
 
 #[test]
+fn a_group_whose_end_is_about_to_come_is_one_transaction() {
+    let mut guest = Guest::new();
+    let first = guest.ask(&header(0xa0, FAIL_NEXT), 1);
+    for _ in 0..2 {
+        guest.i2c.drained(0);
+        assert_eq!(first.now(), None);
+    }
+    let last = guest.ask(&header(0xa0, M_RD), 2);
+    assert_eq!(first.now().unwrap(), [0]);
+    assert_eq!(last.now().unwrap(), [1, 0]);
+    assert_eq!(guest.bus.transactions(), [["0x50 w[]", "0x50 r1"]]);
+}
+
+#[test]
 fn the_end_of_a_group_that_comes_late_is_a_transaction_of_its_own() {
     let mut guest = Guest::new();
     guest.ask(&header(0xa0, FAIL_NEXT), 1);

@@ -12,14 +12,14 @@ use virtio_backend::Device;
 use virtio_backend::testing::{Descriptor, LIMIT, Server, Vm, feature, reply};
 use virtio_i2c::{Adapter, Bus, Data, I2c, Message};
 
-use crate::common::{FAIL_NEXT, M_RD, Recorder, ZERO_LENGTH_REQUEST, granted, header};
+use crate::common::{FAIL_NEXT, M_RD, Recorder, ZERO_LENGTH_REQUEST, device, granted, header};
 
 /// How long the slow chip holds the bus.
 const HOLD: Duration = Duration::from_millis(500);
 
 /// A guest on `adapter`.
 fn serve(adapter: &Arc<Adapter>) -> Server<I2c> {
-    Server::new(|_watch| I2c::new("guest", Arc::clone(adapter), granted()))
+    Server::new(|watch| I2c::new("guest", Arc::clone(adapter), granted(), watch).unwrap())
 }
 
 fn boot(server: &Server<I2c>) -> Vm {
@@ -192,12 +192,7 @@ impl Bus for HungBus {
 fn a_guest_does_not_wait_for_ever_for_one_that_hangs() {
     let (hangs, hung) = mpsc::channel();
     let adapter = Arc::new(Adapter::new(HungBus(hangs)));
-    let guest = || {
-        let mut i2c = I2c::new("guest", Arc::clone(&adapter), granted());
-        i2c.negotiated(ZERO_LENGTH_REQUEST);
-        i2c
-    };
-    let (mut first, mut second) = (guest(), guest());
+    let [mut first, mut second] = [device(&adapter), device(&adapter)];
     // It ends with the test's process.
     thread::spawn(move || first.handle(0, &header(0xa0, 0), reply(1).0));
     hung.recv_timeout(LIMIT).unwrap();
@@ -221,6 +216,16 @@ fn ask_groups(mut vm: Vm, who: u8, count: usize) {
         ring.notify();
         assert!(ring.wait().is_some() && ring.wait().is_some());
     }
+}
+
+#[test]
+fn a_group_whose_end_does_not_come_is_transferred_in_the_end() {
+    let bus = Recorder::default();
+    let server = serve(&Arc::new(Adapter::new(bus.clone())));
+    let ring = &mut boot(&server).rings[0];
+    let answer = ring.ask(&[&header(0xa0, FAIL_NEXT), &[7]], &[1]);
+    assert_eq!(answer, Some(vec![0]));
+    assert_eq!(bus.transactions(), [["0x50 w[07]"]]);
 }
 
 #[test]
