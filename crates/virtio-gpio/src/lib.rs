@@ -4,7 +4,7 @@
 //! are [simulated](SimulatedChip).
 //!
 //! [`Gpio`] is the device of one guest. Its lines belong to a [`Chip`], which guests share. The
-//! example `in_process` drives them without a socket or a thread.
+//! example `gpio_in_process` drives them without a socket or a thread.
 #![forbid(unsafe_code)]
 
 mod chip;

@@ -4,7 +4,7 @@
 //! into it. There are no features, no configuration and no message format.
 //!
 //! [`Rng`] is the device, a [`Source`] is where its bytes come from, a [`Limit`] how many of them one guest may have.
-//! The example `in_process` drives all three without a socket or a thread.
+//! The example `rng_in_process` drives all three without a socket or a thread.
 
 mod device;
 mod limit;

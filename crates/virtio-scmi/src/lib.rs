@@ -4,7 +4,7 @@
 //! regulators of one platform, each those that it was given.
 //!
 //! A [`Board`] is the platform, made up as a [`Description`] says, with [`scmi`]'s engine in front. [`Scmi`] is the
-//! device of one guest. The example `in_process` uses one without a socket or a thread.
+//! device of one guest. The example `scmi_in_process` uses one without a socket or a thread.
 #![forbid(unsafe_code)]
 
 mod board;

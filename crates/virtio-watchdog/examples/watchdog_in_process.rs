@@ -3,7 +3,7 @@
 //! The device inside a VMM: no socket, no thread, only the VMM's own queue and its own loop. What is
 //! done about a guest that failed is the VMM's.
 //!
-//! `cargo run -p virtio-watchdog --no-default-features --example in_process`
+//! `cargo run -p virtio-watchdog --no-default-features --example watchdog_in_process`
 #![expect(clippy::print_stdout, reason = "the example shows what it got")]
 
 use std::io;

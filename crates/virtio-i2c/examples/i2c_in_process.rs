@@ -2,7 +2,7 @@
 
 //! The device inside a VMM, and a chip of one's own: no socket, no thread, only the VMM's own queue.
 //!
-//! `cargo run -p virtio-i2c --no-default-features --example in_process`
+//! `cargo run -p virtio-i2c --no-default-features --example i2c_in_process`
 #![expect(clippy::print_stdout, reason = "the example shows what it got")]
 
 use std::collections::BTreeSet;

@@ -2,7 +2,7 @@
 
 //! The device inside a VMM: no socket, no thread, only the VMM's own queues and its own loop.
 //!
-//! `cargo run -p virtio-scmi --no-default-features --example in_process`
+//! `cargo run -p virtio-scmi --no-default-features --example scmi_in_process`
 #![expect(clippy::print_stdout, reason = "the example shows what it got")]
 
 use std::error::Error;
