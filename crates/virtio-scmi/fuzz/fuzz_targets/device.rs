@@ -341,6 +341,18 @@ fuzz_target!(|steps: Vec<Step>| {
         world.step(step);
     }
     world.board.set_broken(false);
+    // What the trusted guest took from the other, or itself, stays away until it gives that back, with
+    // BASE_RESET_AGENT_CONFIGURATION.
+    for agent in [1, 2] {
+        world.step(Step::Ask {
+            who: false,
+            protocol: 0,
+            message: 0xb,
+            words: [agent, 1, 0],
+            value: 0,
+            room: 8,
+        });
+    }
     // All operations end, and what failed is tried again.
     world.step(Step::Pass { milliseconds: 2000 });
     world.step(Step::Pass { milliseconds: 0 });
