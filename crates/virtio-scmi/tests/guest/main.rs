@@ -78,8 +78,8 @@ fn says() -> Result<()> {
 fn large() -> [String; 2] {
     let rates: Vec<_> = (1..=64).map(|rate| rate * 1_000_000).collect();
     let mut text = format!(
-        "[[clock]]\nname = 'root'\ntype = 'oscillator'\nrate = 64_000_000\n\
-         [[clock]]\nname = 'pll'\ntype = 'pll'\nparent = 'root'\nrate = 64_000_000\nrates = {rates:?}\n"
+        "[[clock]]\nname = 'source'\ntype = 'oscillator'\nrate = 64_000_000\n\
+         [[clock]]\nname = 'pll'\ntype = 'pll'\nparent = 'source'\nrate = 64_000_000\nrates = {rates:?}\n"
     );
     let clocks = (2..1000).map(|clock| format!("clock{clock:03}"));
     for name in clocks.clone() {
@@ -91,7 +91,7 @@ fn large() -> [String; 2] {
     for (name, value) in sensors.iter().zip((-15_000..).step_by(100)) {
         text += &format!("[[sensor]]\nname = '{name}'\ntype = 'temperature'\nvalue = {value}\n");
     }
-    let given = ["root".to_owned(), "pll".to_owned()];
+    let given = ["source".to_owned(), "pll".to_owned()];
     let clocks: Vec<_> = given.into_iter().chain(clocks).collect();
     [text, format!("clocks = {clocks:?}\nsensors = {sensors:?}")]
 }
@@ -101,7 +101,7 @@ fn enumerates() -> Result<()> {
     let host = Host::with(&platform, &[&grants])?;
     let mut guest = Guest::boot_on(&board(host.daemon.socket()))?;
     let counts = guest.check(
-        "ls -d /sys/kernel/debug/clk/clock*/ /sys/kernel/debug/clk/pll/ /sys/kernel/debug/clk/root/ | wc -l; \
+        "ls -d /sys/kernel/debug/clk/clock*/ /sys/kernel/debug/clk/pll/ /sys/kernel/debug/clk/source/ | wc -l; \
          cat /sys/class/hwmon/hwmon0/temp*_label | sort -u | wc -l; \
          cat /sys/class/hwmon/hwmon0/temp1_input /sys/class/hwmon/hwmon0/temp300_input; \
          cat /sys/kernel/debug/clk/clock999/clk_parent /sys/kernel/debug/clk/clock999/clk_rate",
