@@ -2,6 +2,8 @@
 
 //! The command line and the configuration file, and a daemon that does what they say.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::Shutdown;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -216,6 +218,33 @@ fn a_watchdog_that_cannot_bite_says_so() {
     let _listener = UnixListener::bind(&qmp).unwrap();
     drop(vm);
     assert_eq!(daemon.terminate().0, Some(0));
+}
+
+#[test]
+fn a_watchdog_that_can_bite_no_longer_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (qmp, socket) = (folder.path().join("qmp"), folder.path().join("wd"));
+    let listener = UnixListener::bind(&qmp).unwrap();
+    let mut command = Command::new(DAEMON);
+    command.arg("--socket-path").arg(&socket);
+    command.arg("--qmp").arg(&qmp);
+    let daemon = Program::start(&mut command, 1);
+    let _vm = Vm::boot(&socket, feature::ALL, &[8]).unwrap();
+
+    let (mut monitor, _) = listener.accept().unwrap();
+    monitor.write_all(b"{\"QMP\": {}}\n").unwrap();
+    let mut lines = BufReader::new(monitor.try_clone().unwrap()).lines();
+    // qmp_capabilities, query-status, query-cpus-fast.
+    for id in 1..=3 {
+        lines.next().unwrap().unwrap();
+        let answer = format!("{{\"return\": {{\"status\": \"running\"}}, \"id\": {id}}}\n");
+        monitor.write_all(answer.as_bytes()).unwrap();
+    }
+    daemon.expect("acts through");
+
+    std::fs::remove_file(&qmp).unwrap();
+    monitor.shutdown(Shutdown::Both).unwrap();
+    daemon.expect("cannot act through");
 }
 
 #[test]
