@@ -288,10 +288,10 @@ int main(void)
             answer(RADIO);
             break;
         case REBOOTED + APPLICATION:
-            unfinished |= scmi_reset_agent(&engine, APPLICATION) != SCMI_SUCCESS;
+            unfinished |= scmi_reset_agent(&engine, APPLICATION, SCMI_GONE) != SCMI_SUCCESS;
             break;
         case REBOOTED + RADIO:
-            unfinished |= scmi_reset_agent(&engine, RADIO) != SCMI_SUCCESS;
+            unfinished |= scmi_reset_agent(&engine, RADIO, SCMI_GONE) != SCMI_SUCCESS;
             break;
         case TIMER:
             scmi_complete(&engine, ramp, SCMI_SUCCESS);

@@ -105,6 +105,17 @@
 #define SCMI_PROTOCOL_ERROR -10
 
 /**
+ * An agent is reset that is not there any longer, or begins anew: it crashed, it was rebooted. Nobody waits for what it
+ * asked, which is forgotten.
+ */
+#define SCMI_GONE 0
+
+/**
+ * An agent is reset that may still be there. `scmi_answer` has an error for what it waits for.
+ */
+#define SCMI_ASKED 1
+
+/**
  * An SCMI platform that serves agents. Only one function works on it at a time; they are called from wherever.
  */
 struct scmi_engine {
@@ -639,7 +650,7 @@ int32_t scmi_handle(struct scmi_engine *engine,
 
 /**
  * Puts the response to a command that was to be answered later into the room for it. Returns its length, or 0 as long
- * as the operation is not complete, and if its agent was reset since.
+ * as the operation is not complete, and if its agent is gone since.
  *
  * # Safety
  * As `scmi_init` says, for the response too.
@@ -678,14 +689,15 @@ void scmi_complete(struct scmi_engine *engine, uint32_t ticket, int32_t status);
 void scmi_sensor_updated(struct scmi_engine *engine, uint16_t sensor);
 
 /**
- * Undoes all that an agent set up: it was reset, it crashed, it went away. Returns the first thing that failed, which
- * `scmi_try_again` is for; the rest is done.
+ * Undoes all that an agent set up, because it is gone or because somebody asked for that. Returns the first thing that
+ * failed, which `scmi_try_again` is for; the rest is done. Permissions stay.
  *
  * # Safety
  * As `scmi_init` says.
  */
 int32_t scmi_reset_agent(struct scmi_engine *engine,
-                         uint16_t agent);
+                         uint16_t agent,
+                         int32_t reason);
 
 /**
  * Tries again what failed when agents were reset: hardware that nobody wants on and that did not go off, a rate or a

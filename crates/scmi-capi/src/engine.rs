@@ -2,7 +2,7 @@
 
 //! The functions.
 
-use scmi::{Answer, Engine, Status};
+use scmi::{Answer, Engine, Reason, Status};
 
 use crate::description::array;
 use crate::memory::{scmi_agent, scmi_memory};
@@ -41,6 +41,12 @@ pub const SCMI_GENERIC_ERROR: i32 = -8;
 pub const SCMI_HARDWARE_ERROR: i32 = -9;
 /// Status: the message is too short, or leaves too little room for its response.
 pub const SCMI_PROTOCOL_ERROR: i32 = -10;
+
+/// An agent is reset that is not there any longer, or begins anew: it crashed, it was rebooted. Nobody waits for what it
+/// asked, which is forgotten.
+pub const SCMI_GONE: i32 = 0;
+/// An agent is reset that may still be there. `scmi_answer` has an error for what it waits for.
+pub const SCMI_ASKED: i32 = 1;
 
 /// Makes an engine for a platform and its agents, who are numbered from 0. What agents want on from the beginning is
 /// switched on.
@@ -115,7 +121,7 @@ pub unsafe extern "C" fn scmi_handle(
 }
 
 /// Puts the response to a command that was to be answered later into the room for it. Returns its length, or 0 as long
-/// as the operation is not complete, and if its agent was reset since.
+/// as the operation is not complete, and if its agent is gone since.
 ///
 /// # Safety
 /// As `scmi_init` says, for the response too.
@@ -168,15 +174,24 @@ pub unsafe extern "C" fn scmi_sensor_updated(engine: *mut scmi_engine, sensor: u
     unsafe { server(engine) }.sensor_updated(sensor);
 }
 
-/// Undoes all that an agent set up: it was reset, it crashed, it went away. Returns the first thing that failed, which
-/// `scmi_try_again` is for; the rest is done.
+/// Undoes all that an agent set up, because it is gone or because somebody asked for that. Returns the first thing that
+/// failed, which `scmi_try_again` is for; the rest is done. Permissions stay.
 ///
 /// # Safety
 /// As `scmi_init` says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn scmi_reset_agent(engine: *mut scmi_engine, agent: u16) -> i32 {
+pub unsafe extern "C" fn scmi_reset_agent(
+    engine: *mut scmi_engine,
+    agent: u16,
+    reason: i32,
+) -> i32 {
+    let reason = match reason {
+        SCMI_GONE => Reason::Gone,
+        SCMI_ASKED => Reason::Asked,
+        _ => return SCMI_INVALID_PARAMETERS,
+    };
     // SAFETY: what the caller promises.
-    code(unsafe { server(engine) }.reset_agent(agent))
+    code(unsafe { server(engine) }.reset_agent(agent, reason))
 }
 
 /// Tries again what failed when agents were reset: hardware that nobody wants on and that did not go off, a rate or a

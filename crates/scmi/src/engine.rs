@@ -39,6 +39,16 @@ pub enum Mismatch {
     Trips,
 }
 
+/// Why an agent is reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It is not there any longer, or begins anew: it crashed, it was rebooted, it went away. Nobody waits for what it
+    /// asked, which is forgotten.
+    Gone,
+    /// Somebody else asked for that, and it may still be there. It is answered what it waits for: with GENERIC_ERROR.
+    Asked,
+}
+
 /// What is stopped first is what may use the rest.
 const STOP: [Kind; 5] = [
     Kind::Reset,
@@ -141,23 +151,18 @@ impl<'a, P: Platform> Engine<'a, P> {
         }
     }
 
-    /// Undoes all that `agent` set up: it was reset, it crashed, it went away. It finds everything as it was at its
-    /// first boot, but for what it shares with others who need it otherwise.
+    /// Undoes all that `agent` set up. It finds everything as it was at its first boot, but for what it shares with
+    /// others who need it otherwise.
     ///
     /// What it holds is first put into reset, so that nothing of it uses what goes away next. Whatever fails, the rest
     /// is done.
     ///
-    /// What a trusted agent took away stays away.
+    /// Permissions stay: those that a trusted agent took from it, and those that it took from others if it is one.
     ///
     /// # Errors
     /// The first thing that failed, which [`try_again`](Self::try_again) is for.
-    pub fn reset_agent(&mut self, agent: u16) -> Result<(), Status> {
-        self.forget_operations(agent);
-        self.undo(agent)
-    }
-
-    /// Resets an agent but for what operations it has going on.
-    pub(crate) fn undo(&mut self, agent: u16) -> Result<(), Status> {
+    pub fn reset_agent(&mut self, agent: u16, reason: Reason) -> Result<(), Status> {
+        self.end_operations(agent, reason);
         self.forget_settings(agent)?;
         let mut result = Ok(());
         for kind in STOP {

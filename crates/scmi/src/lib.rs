@@ -19,7 +19,8 @@
 //! * A resource that several agents have is on while any of them wants that. Each reads its own wish back.
 //! * What a resource runs at, a rate or a level, changes only while no other agent has it on, nor anything that would
 //!   change with it.
-//! * When an agent is [reset](Engine::reset_agent) all that it set up is undone. It finds what it found at first.
+//! * When an agent is [reset](Engine::reset_agent) all that it set up is undone. It finds what it found at first, but
+//!   for what a trusted agent denied it: that stays denied until it is given back, whoever is reset meanwhile.
 //! * Whatever the bytes, nothing panics and nothing is written beyond the room for a response.
 //! * An agent's operations and events take up its own places, never another's. Delayed responses are never lost.
 //!
@@ -55,7 +56,7 @@ mod voltage;
 mod votes;
 mod wire;
 
-pub use engine::{Answer, Engine, Mismatch};
+pub use engine::{Answer, Engine, Mismatch, Reason};
 pub use memory::{Agent, Grant, Kind, Memory, Pending, PerKind, Resource, Rights, Ticket, Trip};
 pub use platform::{
     Axis, Clock, Clocks, Identity, Platform, PowerDomains, Reading, ResetDomain, Resets, Sensor,

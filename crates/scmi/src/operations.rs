@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Reason};
 use crate::memory::{Grant, Kind, Pending, State, Ticket, Wanted};
 use crate::platform::{Platform, When};
 use crate::protocol::{Call, Protocol};
@@ -83,7 +83,8 @@ impl<P: Platform> Engine<'_, P> {
     }
 
     /// Puts the response to a command that was to be answered [later](crate::Answer::Later) into `response`, and
-    /// returns its length. `None` as long as the operation is not complete, and if its agent was reset since.
+    /// returns its length. `None` as long as the operation is not complete, and if its agent is
+    /// [gone](Reason::Gone) since.
     pub fn answer(&mut self, ticket: Ticket, response: &mut [u8]) -> Option<usize> {
         let (kind, grant) = self.operation(ticket)?;
         let pending = self.pending(ticket)?;
@@ -172,23 +173,17 @@ impl<P: Platform> Engine<'_, P> {
         }
     }
 
-    /// Forgets all operations of an agent. What the platform still does of them is nobody's any longer.
-    pub(crate) fn forget_operations(&mut self, agent: u16) {
-        for place in self.places(agent) {
-            if let Some(pending) = self.memory.pending.get_mut(usize::from(place)) {
-                pending.state = State::Free;
-            }
-        }
-    }
-
-    /// Ends all operations of an agent, who is told if it waits for the response.
-    pub(crate) fn end_operations(&mut self, agent: u16) {
+    /// Ends all operations of an agent, who is told if it waits for the response and is there. What the platform still
+    /// does of them is nobody's any longer.
+    pub(crate) fn end_operations(&mut self, agent: u16, reason: Reason) {
         let mut waits = false;
         for place in self.places(agent) {
             if let Some(pending) = self.memory.pending.get_mut(usize::from(place)) {
                 pending.state = match pending.state {
                     State::Running(wanted @ Wanted::Response)
-                    | State::Done(wanted @ Wanted::Response, _) => {
+                    | State::Done(wanted @ Wanted::Response, _)
+                        if reason == Reason::Asked =>
+                    {
                         waits = true;
                         State::Done(wanted, Err(Status::GenericError))
                     }

@@ -8,7 +8,7 @@
 
 use crate::Status;
 use crate::base::SELF;
-use crate::engine::Engine;
+use crate::engine::{Engine, Reason};
 use crate::memory::{Bits, Kind};
 use crate::platform::Platform;
 use crate::protocol::{Call, Protocol, flag};
@@ -57,8 +57,7 @@ pub(crate) fn reset_agent_configuration<P: Platform>(
             }
         }
     }
-    call.engine.end_operations(agent);
-    call.engine.undo(agent)
+    call.engine.reset_agent(agent, Reason::Asked)
 }
 
 /// Allows or denies an agent what it was given of a device, or what of a kind. It has what is denied in neither way.

@@ -13,7 +13,7 @@
 mod common;
 
 use common::*;
-use scmi::{Answer, Engine, Status, Ticket};
+use scmi::{Answer, Engine, Reason, Status, Ticket};
 
 /// Clocks, sensors, resets and regulators, whose operations take their time.
 fn slow(parts: &mut Parts) -> Engine<'_, Board> {
@@ -181,7 +181,7 @@ fn an_agent_may_want_to_know_what_failed_that_it_does_not_wait_for() {
     assert_eq!(engine.next_event(0, &mut [0; 19]), None);
     assert_eq!(event(&mut engine, 0), None);
     fail(&mut engine, 0x5005);
-    engine.reset_agent(0).unwrap();
+    engine.reset_agent(0, Reason::Gone).unwrap();
     assert_eq!(event(&mut engine, 0), None);
     fail(&mut engine, 0x5005);
     assert_eq!(event(&mut engine, 0), None);
@@ -337,7 +337,7 @@ fn nothing_of_before_a_reset_comes_after_it() {
     ask(&mut engine, 0, &[0x5005, 1, 1, 400, 0]);
     complete(&mut engine);
 
-    engine.reset_agent(0).unwrap();
+    engine.reset_agent(0, Reason::Gone).unwrap();
     for &ticket in &stale {
         engine.complete(ticket, Ok(()));
     }
@@ -358,6 +358,29 @@ fn nothing_of_before_a_reset_comes_after_it() {
 }
 
 #[test]
+fn an_agent_that_is_there_is_answered_what_it_waits_for_when_the_host_resets_it() {
+    let mut parts = Parts::new(5, &[Given::all(&[0, 3])]);
+    let mut engine = slow(&mut parts);
+    let done = later(&mut engine, 0, &[0x5005, 0, 1, 200, 0]);
+    complete(&mut engine);
+    let running = later(&mut engine, 0, &[0x0004_5406, 0, 0]);
+    ask(&mut engine, 0, &[0x5005, 1, 1, 400, 0]);
+    engine.platform.woken.clear();
+    engine.reset_agent(0, Reason::Asked).unwrap();
+    assert!(engine.platform.woken.contains(&0));
+    assert_eq!(engine.platform.state, engine.platform.boot);
+    complete(&mut engine);
+    assert_eq!(answer(&mut engine, done).unwrap(), [0x5005, GENERIC_ERROR]);
+    let failed = [0x0004_5406, GENERIC_ERROR];
+    assert_eq!(answer(&mut engine, running).unwrap(), failed);
+    assert_eq!(event(&mut engine, 0), None);
+    // It has all its places back.
+    for _ in 0..PLACES {
+        later(&mut engine, 0, &[0x5406, 0, 0]);
+    }
+}
+
+#[test]
 fn subscriptions_begin_anew_after_a_reset_also_if_something_was_due() {
     let mut parts = Parts::new(5, &[Given::all(&[0, 1]), Given::all(&[0, 1])]);
     let mut engine = parts.engine();
@@ -365,7 +388,7 @@ fn subscriptions_begin_anew_after_a_reset_also_if_something_was_due() {
     ask(&mut engine, 0, &[0x5404, 0, 1]);
     ask(&mut engine, 0, &[0x5405, 0, 3, 0, 0]);
     ask(&mut engine, 1, &[0x4404, 0, 0, 0]);
-    engine.reset_agent(0).unwrap();
+    engine.reset_agent(0, Reason::Gone).unwrap();
     // The trip point is gone.
     ask(&mut engine, 0, &[0x5404, 0, 1]);
     for reading in [-1, 1] {

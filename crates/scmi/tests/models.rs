@@ -17,7 +17,7 @@ use common::agent::*;
 use common::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use scmi::{Answer, Engine, Kind, PerKind, Status};
+use scmi::{Answer, Engine, Kind, PerKind, Reason, Status};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -80,7 +80,7 @@ fn take(engine: &mut Engine<'_, Board>, step: &Step, observer: u16) -> Vec<Vec<u
                 told.push(room[..length].to_vec());
             }
         }
-        Step::Reset { agent } => engine.reset_agent(*agent).unwrap(),
+        Step::Reset { agent } => engine.reset_agent(*agent, Reason::Gone).unwrap(),
         Step::Complete(result) => end(engine, *result),
         Step::Measure { sensor, value } => {
             engine.platform.reading[0] = *value;
@@ -184,7 +184,7 @@ impl Votes {
                 }
             }
             Step::Reset { agent } => {
-                engine.reset_agent(*agent).unwrap();
+                engine.reset_agent(*agent, Reason::Gone).unwrap();
                 self.0.retain(|(of, ..), _| of != agent);
             }
             Step::Complete(result) => end(engine, *result),

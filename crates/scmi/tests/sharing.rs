@@ -13,7 +13,7 @@ mod common;
 
 use common::agent::*;
 use common::*;
-use scmi::{Grant, Kind, Mismatch, Rights, Status, Switch};
+use scmi::{Grant, Kind, Mismatch, Reason, Rights, Status, Switch};
 
 #[test]
 fn a_resource_is_on_while_any_agent_wants_it_on() {
@@ -80,7 +80,7 @@ fn a_parent_changes_only_while_no_other_agent_has_the_clock_on() {
     assert_eq!(ask(&mut engine, 0, &[0x500d, 0, 1])[1], DENIED);
     switch(&mut engine, 1, Kind::Clock, 0, false);
     assert_eq!(ask(&mut engine, 0, &[0x500d, 0, 1])[1], SUCCESS);
-    engine.reset_agent(0).unwrap();
+    engine.reset_agent(0, Reason::Gone).unwrap();
     assert_eq!(engine.platform.state, engine.platform.boot);
 }
 
@@ -89,13 +89,13 @@ fn a_reset_takes_nothing_back_that_another_agent_chose() {
     let mut parts = Parts::new(5, &[Given::all(&[4]), Given::all(&[4])]);
     let mut engine = parts.engine();
     ask(&mut engine, 0, &[0x5005, 0, 0, 200, 0]);
-    engine.reset_agent(1).unwrap();
+    engine.reset_agent(1, Reason::Gone).unwrap();
     assert_eq!(engine.platform.state.clocks[4].0, 200);
     // What was given back is not given back again.
     ask(&mut engine, 1, &[0x5009, 0, 1]);
-    engine.reset_agent(0).unwrap();
+    engine.reset_agent(0, Reason::Gone).unwrap();
     assert_eq!(event(&mut engine, 1).unwrap(), [0x5300, 0, 0, 100, 0]);
-    engine.reset_agent(0).unwrap();
+    engine.reset_agent(0, Reason::Gone).unwrap();
     assert_eq!(event(&mut engine, 1), None);
 }
 
@@ -110,7 +110,7 @@ fn a_reset_stops_masters_first_and_starts_them_last() {
         switch(&mut engine, 0, kind, 0, kind != Kind::Voltage);
     }
     engine.platform.switched.clear();
-    engine.reset_agent(0).unwrap();
+    engine.reset_agent(0, Reason::Gone).unwrap();
     assert_eq!(
         engine.platform.switched,
         [
@@ -175,7 +175,7 @@ fn what_starts_on_is_on_from_the_beginning_and_after_a_reset() {
         assert_eq!(switch(&mut engine, 0, kind, 0, false), SUCCESS);
         assert!(!engine.platform.state.on.of(kind)[0]);
     }
-    engine.reset_agent(0).unwrap();
+    engine.reset_agent(0, Reason::Gone).unwrap();
     for kind in Kind::ALL {
         assert!(engine.platform.state.on.of(kind)[0]);
     }
@@ -194,9 +194,9 @@ fn a_reset_brings_back_what_was_changed_when_nobody_else_needs_it() {
         switch(&mut engine, 1, kind, id, true);
     }
     let shared = engine.platform.state.clone();
-    engine.reset_agent(0).unwrap();
+    engine.reset_agent(0, Reason::Gone).unwrap();
     assert_eq!(engine.platform.state, shared);
-    engine.reset_agent(1).unwrap();
+    engine.reset_agent(1, Reason::Gone).unwrap();
     assert_eq!(engine.platform.state, engine.platform.boot);
 }
 
@@ -209,13 +209,16 @@ fn a_reset_does_all_that_can_be_done_when_hardware_fails() {
     }
     ask(&mut engine, 0, &[0x4406, 0, 1]);
     engine.platform.fault = Some(Status::HardwareError);
-    assert_eq!(engine.reset_agent(0), Err(Status::HardwareError));
+    assert_eq!(
+        engine.reset_agent(0, Reason::Gone),
+        Err(Status::HardwareError)
+    );
     engine.platform.fault = None;
     // It wants nothing any longer, and the next one to be reset finds what is left to do.
     for kind in [Kind::Power, Kind::Clock, Kind::Sensor, Kind::Voltage] {
         assert_eq!(reads_on(&mut engine, 0, kind, 1), Some(false));
     }
-    engine.reset_agent(0).unwrap();
+    engine.reset_agent(0, Reason::Gone).unwrap();
     assert_eq!(engine.platform.state, engine.platform.boot);
 }
 
@@ -231,7 +234,7 @@ fn what_failed_in_a_reset_is_tried_again_and_nothing_else_is_touched() {
     ask(&mut engine, 0, &[0x5c07, 1, 0, 900_000]);
     ask(&mut engine, 1, &[0x5005, 0, 1, 400, 0]);
     engine.platform.fault = Some(Status::HardwareError);
-    engine.reset_agent(0).unwrap_err();
+    engine.reset_agent(0, Reason::Gone).unwrap_err();
     assert_eq!(engine.try_again(), Err(Status::HardwareError));
     for kind in Kind::ALL {
         assert!(engine.platform.state.on.of(kind)[1], "{kind:?}");

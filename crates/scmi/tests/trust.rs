@@ -13,7 +13,7 @@
 mod common;
 
 use common::*;
-use scmi::{Answer, Engine, Kind};
+use scmi::{Answer, Engine, Kind, Reason};
 
 /// Agent 1 has devices 3 and 4, agent 2 has device 4.
 fn board() -> Parts {
@@ -199,7 +199,7 @@ fn a_reset_undoes_what_an_agent_set_and_permissions_if_asked_for() {
     // What is taken away runs until the agent is reset, by whomever, and does not come back then.
     check(&mut engine, 0, &[(&[0x4009, 2, 4, 0], SUCCESS)]);
     assert_eq!(on(&engine), [true; 5]);
-    engine.reset_agent(1).unwrap();
+    engine.reset_agent(1, Reason::Gone).unwrap();
     assert_eq!(on(&engine), [false; 5]);
     check(&mut engine, 0, &[(&[0x400b, 2, 0], SUCCESS)]);
     check(&mut engine, 1, &[(&[0x5003, 1], DENIED)]);

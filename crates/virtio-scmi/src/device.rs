@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use log::{debug, warn};
-use scmi::{Answer, Ticket};
+use scmi::{Answer, Reason, Ticket};
 use virtio_backend::{Device, Events, Queue, Reply, Timer, Token};
 
 use crate::board::{Board, PAUSED, PLACES, TIME, WOKEN};
@@ -183,7 +183,7 @@ impl Device for Scmi {
         self.events = None;
         let failed = self.board.with(Some(self.agent), |engine| {
             engine.set_events(self.agent, false);
-            let failed = engine.reset_agent(self.agent).err();
+            let failed = engine.reset_agent(self.agent, Reason::Gone).err();
             // Once, until it is done: a guest may be reset as often as it likes.
             failed.filter(|_| engine.platform.retry())
         });

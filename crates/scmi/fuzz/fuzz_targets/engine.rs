@@ -9,7 +9,7 @@ mod common;
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use scmi::{Answer, Engine, Profile, Status, Ticket};
+use scmi::{Answer, Engine, Profile, Reason, Status, Ticket};
 
 use common::{Board, Given, Parts};
 
@@ -62,7 +62,10 @@ enum Step {
         agent: u8,
         reach: bool,
     },
-    Reset(u8),
+    Reset {
+        agent: u8,
+        lives: bool,
+    },
 }
 
 #[derive(Arbitrary, Debug)]
@@ -117,7 +120,7 @@ fuzz_target!(|input: Input| {
     }
     engine.platform.fault = None;
     for agent in 0..3 {
-        engine.reset_agent(agent).unwrap();
+        engine.reset_agent(agent, Reason::Gone).unwrap();
         assert_eq!(engine.next_event(agent, &mut [0; 136]), None);
     }
     assert_eq!(engine.platform.state, engine.platform.boot);
@@ -181,9 +184,10 @@ fn take(engine: &mut Engine<'_, Board>, step: Step) {
             engine.platform.fault = fault.and_then(|code| status(code).err());
         }
         Step::Events { agent, reach } => engine.set_events(u16::from(agent) % 4, reach),
-        Step::Reset(agent) => {
+        Step::Reset { agent, lives } => {
+            let reason = if lives { Reason::Asked } else { Reason::Gone };
             // Fails with the hardware, or for an agent that there is not.
-            let _ = engine.reset_agent(u16::from(agent) % 4);
+            let _ = engine.reset_agent(u16::from(agent) % 4, reason);
         }
     }
 }

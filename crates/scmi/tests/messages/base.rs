@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
+use scmi::{Reason, Status};
+
 use crate::check;
 use crate::common::*;
 
@@ -154,6 +156,6 @@ fn an_agent_that_does_not_exist_is_told_so() {
     let mut parts = Parts::new(1, &[Given::all(&[0])]);
     let mut engine = parts.engine();
     assert_eq!(ask(&mut engine, 7, &[0x4000]), [0x4000, NOT_FOUND]);
-    assert_eq!(engine.reset_agent(7), Err(scmi::Status::NotFound));
+    assert_eq!(engine.reset_agent(7, Reason::Gone), Err(Status::NotFound));
     assert_eq!(event(&mut engine, 7), None);
 }

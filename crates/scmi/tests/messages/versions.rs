@@ -3,6 +3,7 @@
 //! NEGOTIATE_PROTOCOL_VERSION, and what messages were like in earlier versions.
 
 use scmi::Profile::{self, V2_0, V3_0, V3_1, V3_2};
+use scmi::Reason;
 
 use crate::common::*;
 
@@ -176,7 +177,7 @@ fn an_agent_may_negotiate_down_and_up_again() {
     assert_eq!(length(0, Some(0x10000)), 7);
     assert_eq!(length(0, Some(0x30000)), 8);
     ask(&mut engine, 0, &[0x5010, 0x10000]);
-    engine.reset_agent(0).unwrap();
+    engine.reset_agent(0, Reason::Gone).unwrap();
     assert_eq!(ask(&mut engine, 0, &[0x5003, 0]).len(), 8);
 }
 
