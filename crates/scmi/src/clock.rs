@@ -127,7 +127,8 @@ fn attributes<P: Platform>(
             | bit(0, grant.on),
     );
     response.short_name(clock.name);
-    if profile >= V3_1 {
+    // Linux 5.15 to 5.17 has no room for it, whatever version it is told.
+    if profile >= V3_1 && response.room() >= 4 {
         response.word(clock.enable_latency);
     }
     Ok(())

@@ -34,6 +34,26 @@ fn attributes_tell_of_clocks() {
 }
 
 #[test]
+fn attributes_end_with_the_name_where_there_is_no_room_for_the_latency() {
+    let mut parts = Parts::new(1, &[Given::all(&[0])]);
+    let mut engine = parts.engine();
+    let [n0, ..] = name16("uart");
+    let attributes = [0x5003, SUCCESS, 0xc000_0000, n0, 0, 0, 0, 1000];
+    for (room, expected) in [
+        (27, &[0x5003, PROTOCOL_ERROR][..]),
+        (28, &attributes[..7]),
+        (31, &attributes[..7]),
+        (32, &attributes),
+    ] {
+        let mut response = vec![0xa5; room];
+        let length = expected.len() * 4;
+        let answer = engine.handle(0, &bytes(&[0x5003, 0]), &mut response);
+        assert_eq!(answer, Answer::Now(length));
+        assert_eq!(words(&response[..length]), expected);
+    }
+}
+
+#[test]
 fn a_range_of_rates_is_three_values() {
     let range = [0x5004, SUCCESS, 0x1003, 100, 0, 0, 1, 100, 0];
     check(&[
