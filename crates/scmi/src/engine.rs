@@ -6,7 +6,6 @@ use crate::Status;
 use crate::memory::{Agent, Bits, Grant, Kind, Memory, NONE, Resource, Ticket, Trip};
 use crate::platform::Platform;
 use crate::protocol::{Call, Profile, Protocol, negotiated};
-use crate::sensor::settle_interval;
 use crate::wire::{Header, Request, Response};
 
 /// An SCMI platform that serves agents.
@@ -173,10 +172,6 @@ impl<'a, P: Platform> Engine<'a, P> {
                     // Also if that vote is none, as what failed before is tried again.
                     result = result.and(self.settle(kind, index));
                 }
-                if kind == Kind::Sensor {
-                    let sensor = self.grant(index)?.resource;
-                    result = result.and(settle_interval(self, sensor));
-                }
             }
         }
         result = result.and(self.give_all_back(agent));
@@ -194,9 +189,6 @@ impl<'a, P: Platform> Engine<'a, P> {
         for kind in STOP {
             for resource in (0..).take(self.memory.resources.of(kind).len()) {
                 result = result.and(self.settle_for(kind, resource, None));
-                if kind == Kind::Sensor {
-                    result = result.and(settle_interval(self, resource));
-                }
             }
         }
         result.and(self.give_all_back(NONE))

@@ -360,16 +360,18 @@ fn config_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
         true => before & INTERVAL,
         false => wanted,
     };
-    if interval != before & INTERVAL && !call.engine.grant(index)?.rights.change {
+    let rights = call.engine.grant(index)?.rights;
+    if !rights.switch || interval != before & INTERVAL && !rights.change {
         return Err(Status::Denied);
     }
-    call.vote(Kind::Sensor, index, config & ENABLE != 0)?;
     call.engine.grant_mut(index)?.config = interval | config & TIMESTAMPS;
-    let settled = settle_interval(call.engine, resource);
-    if settled.is_err() {
+    let voted = call.engine.vote(Kind::Sensor, index, config & ENABLE != 0);
+    if voted.is_err() {
         call.engine.grant_mut(index)?.config = before;
+        // It may have been switched before that failed.
+        call.engine.settle(Kind::Sensor, index).ok();
     }
-    settled
+    voted
 }
 
 /// The interval in a configuration, the first that there is if an agent has asked for none: Linux divides by what it

@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::memory::{Changed, Grant, Kind, NONE, Resource, Ticket, Wanted};
 use crate::platform::{Platform, Switch, When};
 use crate::protocol::Call;
-use crate::{Status, clock, power, reset};
+use crate::{Status, clock, power, reset, sensor};
 
 impl<P: Platform> Call<'_, '_, P> {
     /// What the agent may only do with the right to.
@@ -76,6 +76,15 @@ impl<P: Platform> Engine<'_, P> {
         resource: u16,
         cause: Option<u16>,
     ) -> Result<(), Status> {
+        let switched = self.switch(kind, resource, cause);
+        match kind {
+            // Who has a sensor on has a say in how often it measures.
+            Kind::Sensor => switched.and(sensor::settle_interval(self, resource)),
+            _ => switched,
+        }
+    }
+
+    fn switch(&mut self, kind: Kind, resource: u16, cause: Option<u16>) -> Result<(), Status> {
         let &Resource { votes, on, .. } = self.resource(kind, resource)?;
         let to = match votes {
             0 if on => Switch::Off,

@@ -42,6 +42,8 @@ pub(crate) struct Board {
     pub(crate) late: bool,
     /// What the hardware answers when it is to do something.
     pub(crate) fault: Option<Status>,
+    /// The same, of intervals only.
+    pub(crate) interval_fault: Option<Status>,
     /// Of operations that go on.
     pub(crate) tickets: Vec<Ticket>,
     pub(crate) woken: BTreeSet<u16>,
@@ -78,6 +80,7 @@ impl Board {
             reading: [-40_000, 2, 3],
             late: false,
             fault: None,
+            interval_fault: None,
             tickets: Vec::new(),
             woken: BTreeSet::new(),
         }
@@ -223,7 +226,7 @@ impl Sensors for Board {
     }
 
     fn set_interval(&mut self, sensor: u16, nanoseconds: u64) -> Result<(), Status> {
-        self.fault.map_or(Ok(()), Err)?;
+        self.fault.or(self.interval_fault).map_or(Ok(()), Err)?;
         self.state.intervals[usize::from(sensor)] = nanoseconds;
         Ok(())
     }

@@ -257,6 +257,22 @@ fn an_interval_needs_a_right_and_hardware_that_has_it() {
 }
 
 #[test]
+fn a_sensor_is_as_it_was_if_its_interval_cannot_be_set() {
+    let mut parts = Parts::new(5, &[Given::all(&[2])]);
+    let mut engine = parts.engine();
+    for (before, wanted) in [(0x0001_e800, 0x0002_0001), (0x0002_0001, 0x0003_0000)] {
+        assert_eq!(ask(&mut engine, 0, &[0x540a, 0, before])[1], SUCCESS);
+        let state = engine.platform.state.clone();
+        engine.platform.interval_fault = Some(scmi::Status::HardwareError);
+        let failed = ask(&mut engine, 0, &[0x540a, 0, wanted]);
+        assert_eq!(failed, [0x540a, HARDWARE_ERROR]);
+        engine.platform.interval_fault = None;
+        assert_eq!(ask(&mut engine, 0, &[0x5409, 0])[2], before);
+        assert_eq!(engine.platform.state, state);
+    }
+}
+
+#[test]
 fn a_sensor_measures_as_often_as_the_most_demanding_agent_wants() {
     let mut parts = Parts::new(5, &[Given::all(&[2]), Given::all(&[1, 2])]);
     let mut engine = parts.engine();
