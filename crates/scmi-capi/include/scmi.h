@@ -403,7 +403,8 @@ struct scmi_platform {
    */
   Switching switch_sensor;
   /**
-   * Has a sensor measure every so many nanoseconds; 0 if nobody asks for that.
+   * Has a sensor measure every so many nanoseconds; 0 if nobody has asked for that, and the first of
+   * its intervals is to be taken.
    */
   int32_t (*set_interval)(void *context, uint16_t sensor, uint64_t nanoseconds);
   /**

@@ -73,7 +73,8 @@ pub struct scmi_platform {
 
     /// Lets a sensor measure, or rest.
     pub switch_sensor: Switching,
-    /// Has a sensor measure every so many nanoseconds; 0 if nobody asks for that.
+    /// Has a sensor measure every so many nanoseconds; 0 if nobody has asked for that, and the first of
+    /// its intervals is to be taken.
     pub set_interval:
         Option<extern "C" fn(context: *mut c_void, sensor: u16, nanoseconds: u64) -> i32>,
     /// Measures.

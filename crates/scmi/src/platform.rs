@@ -145,8 +145,8 @@ pub trait Sensors {
     /// It stays as it is.
     fn switch_sensor(&mut self, sensor: u16, to: Switch) -> Result<(), Status>;
 
-    /// Has `sensor` measure every so many nanoseconds, the shortest that an agent asks for; 0 if none does, and the
-    /// first of its [`Sensor::intervals`] is to be taken.
+    /// Has `sensor` measure every so many nanoseconds, the shortest that an agent counts on which has it on; 0 if none of
+    /// them has asked for any, and the first of its [`Sensor::intervals`] is to be taken.
     ///
     /// # Errors
     /// It stays as it is.

@@ -429,17 +429,23 @@ fn nanoseconds(interval: u32) -> u64 {
     seconds.saturating_mul(scale)
 }
 
-/// Has a sensor measure as often as the most demanding agent wants that has it on.
+/// Has a sensor measure as often as the most demanding agent wants that has it on. Who has asked for nothing counts on
+/// what it reads, so that another one makes that shorter, but not longer.
 pub(crate) fn settle_interval<P: Platform>(
     engine: &mut Engine<'_, P>,
     sensor: u16,
 ) -> Result<(), Status> {
-    let holders = engine.holders(Kind::Sensor, sensor);
-    let wanted = holders.filter(|(_, grant)| grant.on && grant.config & INTERVAL != 0);
-    let shortest = wanted
-        .map(|(_, grant)| nanoseconds(grant.config >> 11))
-        .min();
-    engine.platform.set_interval(sensor, shortest.unwrap_or(0))
+    let mut asked = false;
+    let mut shortest = u64::MAX;
+    for (_, grant) in engine.holders(Kind::Sensor, sensor) {
+        if grant.on {
+            let intervals = engine.platform.sensor(grant.agent, sensor)?.intervals;
+            asked |= grant.config & INTERVAL != 0;
+            shortest = shortest.min(nanoseconds(interval(grant.config, &intervals) >> 11));
+        }
+    }
+    let interval = if asked { shortest } else { 0 };
+    engine.platform.set_interval(sensor, interval)
 }
 
 /// What is left to say of SENSOR_TRIP_POINT_EVENT or SENSOR_UPDATE.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-use scmi::Answer;
+use scmi::{Answer, Engine, Reason};
 
 use crate::check;
 use crate::common::*;
@@ -288,6 +288,30 @@ fn a_sensor_measures_as_often_as_the_most_demanding_agent_wants() {
     set(1, 1, 0x0000_0001, (true, 5_000_000));
     set(0, 0, 0x0000_0000, (true, 5_000_000));
     set(1, 1, 0x0000_0000, (false, 0));
+}
+
+#[test]
+fn a_sensor_measures_no_less_often_than_an_agent_reads_that_has_asked_for_nothing() {
+    let mut first = Given::all(&[0]);
+    first.grants.sensor[0].2 = true;
+    let mut parts = Parts::new(5, &[first, Given::all(&[0])]);
+    let mut engine = parts.engine();
+    let interval = |engine: &Engine<'_, Board>| engine.platform.state.intervals[0];
+    // On from the beginning, each second.
+    let read = ask(&mut engine, 0, &[0x5409, 0]);
+    assert_eq!(read, [0x5409, SUCCESS, 0x0001_0001]);
+    ask(&mut engine, 1, &[0x540a, 0, 0x0002_0001]);
+    assert_eq!(interval(&engine), 1_000_000_000);
+    // More often: 20 x 10^-2 s.
+    ask(&mut engine, 1, &[0x540a, 0, 0x0014_f001]);
+    assert_eq!(interval(&engine), 200_000_000);
+    ask(&mut engine, 1, &[0x540a, 0, 0x0002_0001]);
+    ask(&mut engine, 0, &[0x540a, 0, 0]);
+    assert_eq!(interval(&engine), 2_000_000_000);
+    engine.reset_agent(0, Reason::Gone).unwrap();
+    assert_eq!(interval(&engine), 1_000_000_000);
+    engine.reset_agent(1, Reason::Gone).unwrap();
+    assert_eq!(interval(&engine), 0);
 }
 
 #[test]
