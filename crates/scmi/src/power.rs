@@ -71,13 +71,14 @@ fn domain_attributes<P: Platform>(
     response: &mut Response<'_>,
 ) -> Result<(), Status> {
     let (_, domain) = call.resource(Kind::Power)?;
-    let long_names = call.engine.profile(call.agent, Kind::Power)? >= V3_1;
+    let since_3 = call.engine.profile(call.agent, Kind::Power)? >= V3_1;
     let events = call.engine.agent(call.agent)?.events;
     let name = call.engine.platform.power_domain(call.agent, domain)?;
     let synchronous = bit(29, true);
     let asynchronous = bit(30, events);
-    let notifications = bit(31, events) | bit(28, events);
-    let long_name = bit(27, long_names && is_long(name));
+    // Those of requests came with version 2 of the protocol, their bit with version 3.
+    let notifications = bit(31, events) | bit(28, since_3 && events);
+    let long_name = bit(27, since_3 && is_long(name));
     response.word(notifications | asynchronous | synchronous | long_name);
     response.short_name(name);
     Ok(())

@@ -141,7 +141,7 @@ fn domains_are_told_as_each_version_does() {
         check(
             profile,
             &[0x4403, 1],
-            &[0x4403, SUCCESS, 0xf000_0000, l0, l1, l2, l3],
+            &[0x4403, SUCCESS, 0xe000_0000, l0, l1, l2, l3],
         );
         check(
             profile,
