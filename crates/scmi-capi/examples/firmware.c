@@ -164,6 +164,15 @@ static int32_t restore_voltage(void *context, uint16_t domain)
     return SCMI_SUCCESS;
 }
 
+/* Something did not go off, or back, that should: the timer tries again. */
+static bool again;
+
+static void unfinished(void *context)
+{
+    (void)context;
+    again = true;
+}
+
 static const struct scmi_platform platform = {
     .vendor = "example", .sub_vendor = "firmware", .version = 1,
     .power_domains = power, .power_domain_count = COUNT(power),
@@ -171,6 +180,7 @@ static const struct scmi_platform platform = {
     .sensors = sensors, .sensor_count = COUNT(sensors),
     .reset_domains = resets, .reset_domain_count = COUNT(resets),
     .voltage_domains = voltages, .voltage_domain_count = COUNT(voltages),
+    .unfinished = unfinished,
     .switch_power = switch_power,
     .switch_clock = switch_clock, .rate = rate, .set_rate = set_rate, .parent = parent,
     .set_parent = set_parent, .restore_clock = restore_clock,
@@ -268,8 +278,6 @@ static void tell(uint32_t agent)
 
 int main(void)
 {
-    bool unfinished = false; /* A processor's reset could not switch off all that it should. */
-
     registers.temperature = 25000;
     registers.level = 800000;
     for (uint16_t clock = 0; clock < COUNT(clocks); clock++)
@@ -288,17 +296,17 @@ int main(void)
             answer(RADIO);
             break;
         case REBOOTED + APPLICATION:
-            unfinished |= scmi_reset_agent(&engine, APPLICATION, SCMI_GONE) != SCMI_SUCCESS;
+            scmi_reset_agent(&engine, APPLICATION, SCMI_GONE);
             break;
         case REBOOTED + RADIO:
-            unfinished |= scmi_reset_agent(&engine, RADIO, SCMI_GONE) != SCMI_SUCCESS;
+            scmi_reset_agent(&engine, RADIO, SCMI_GONE);
             break;
         case TIMER:
             scmi_complete(&engine, ramp, SCMI_SUCCESS);
             registers.temperature += 1000;
             scmi_sensor_updated(&engine, 0);
-            if (unfinished)
-                unfinished = scmi_try_again(&engine) != SCMI_SUCCESS;
+            if (again)
+                again = scmi_try_again(&engine) != SCMI_SUCCESS;
             break;
         default:
             return 0;

@@ -371,6 +371,11 @@ struct scmi_platform {
    */
   void (*wake)(void *context, uint16_t agent);
   /**
+   * Something failed that has to be done: `scmi_try_again` is to be called after a while, and again until that does
+   * not fail. Must not call it.
+   */
+  void (*unfinished)(void *context);
+  /**
    * Powers a domain up or down.
    */
   Switching switch_power;
@@ -691,7 +696,7 @@ void scmi_sensor_updated(struct scmi_engine *engine, uint16_t sensor);
 
 /**
  * Undoes all that an agent set up, because it is gone or because somebody asked for that. Returns the first thing that
- * failed, which `scmi_try_again` is for; the rest is done. Permissions stay.
+ * failed, of which the platform is told as `unfinished`; the rest is done. Permissions stay.
  *
  * # Safety
  * As `scmi_init` says.
@@ -701,8 +706,8 @@ int32_t scmi_reset_agent(struct scmi_engine *engine,
                          int32_t reason);
 
 /**
- * Tries again what failed when agents were reset: hardware that nobody wants on and that did not go off, a rate or a
- * level that could not be given back. Returns the first thing that still fails.
+ * Tries again what is unfinished: hardware that nobody wants on and that did not go off, a rate or a level that could
+ * not be given back. Returns the first thing that still fails.
  *
  * # Safety
  * As `scmi_init` says.

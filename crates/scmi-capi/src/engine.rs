@@ -175,7 +175,7 @@ pub unsafe extern "C" fn scmi_sensor_updated(engine: *mut scmi_engine, sensor: u
 }
 
 /// Undoes all that an agent set up, because it is gone or because somebody asked for that. Returns the first thing that
-/// failed, which `scmi_try_again` is for; the rest is done. Permissions stay.
+/// failed, of which the platform is told as `unfinished`; the rest is done. Permissions stay.
 ///
 /// # Safety
 /// As `scmi_init` says.
@@ -194,8 +194,8 @@ pub unsafe extern "C" fn scmi_reset_agent(
     code(unsafe { server(engine) }.reset_agent(agent, reason))
 }
 
-/// Tries again what failed when agents were reset: hardware that nobody wants on and that did not go off, a rate or a
-/// level that could not be given back. Returns the first thing that still fails.
+/// Tries again what is unfinished: hardware that nobody wants on and that did not go off, a rate or a level that could
+/// not be given back. Returns the first thing that still fails.
 ///
 /// # Safety
 /// As `scmi_init` says.

@@ -53,6 +53,9 @@ pub struct scmi_platform {
     pub context: *mut c_void,
     /// There is something for the agent to fetch, with `scmi_next_event` or `scmi_answer`. Must not call either.
     pub wake: Option<extern "C" fn(context: *mut c_void, agent: u16)>,
+    /// Something failed that has to be done: `scmi_try_again` is to be called after a while, and again until that does
+    /// not fail. Must not call it.
+    pub unfinished: Option<extern "C" fn(context: *mut c_void)>,
 
     /// Powers a domain up or down.
     pub switch_power: Switching,
@@ -154,6 +157,12 @@ impl Platform for Hardware {
     fn wake(&mut self, agent: u16) {
         if let Some(wake) = self.0.wake {
             wake(self.0.context, agent);
+        }
+    }
+
+    fn unfinished(&mut self) {
+        if let Some(unfinished) = self.0.unfinished {
+            unfinished(self.0.context);
         }
     }
 }

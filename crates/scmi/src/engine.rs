@@ -159,7 +159,7 @@ impl<'a, P: Platform> Engine<'a, P> {
     /// Permissions stay: those that a trusted agent took from it, and those that it took from others if it is one.
     ///
     /// # Errors
-    /// The first thing that failed, which [`try_again`](Self::try_again) is for.
+    /// The first thing that failed. The platform is told that it is [`unfinished`](Platform::unfinished).
     pub fn reset_agent(&mut self, agent: u16, reason: Reason) -> Result<(), Status> {
         self.end_operations(agent, reason);
         self.forget_settings(agent)?;
@@ -175,15 +175,18 @@ impl<'a, P: Platform> Engine<'a, P> {
             }
         }
         result = result.and(self.give_all_back(agent));
-        result.and(self.start_votes(agent))
+        result = result.and(self.start_votes(agent));
+        if result.is_err() {
+            self.platform.unfinished();
+        }
+        result
     }
 
-    /// Tries again what failed when agents were [reset](Self::reset_agent): hardware that nobody wants on and that did
-    /// not go off, a rate or a level that could not be given back. Not to be forgotten: whoever sees that fail calls
-    /// this now and then, until it does not.
+    /// Tries again what is [`unfinished`](Platform::unfinished): hardware that nobody wants on and that did not go off, a
+    /// rate or a level that could not be given back.
     ///
     /// # Errors
-    /// The first thing that failed.
+    /// The first thing that failed. It is still unfinished.
     pub fn try_again(&mut self) -> Result<(), Status> {
         let mut result = Ok(());
         for kind in STOP {

@@ -36,6 +36,10 @@ pub trait Platform: PowerDomains + Clocks + Sensors + Resets + Voltages {
     /// There is something for `agent` to fetch: with [`Engine::next_event`](crate::Engine::next_event), or with
     /// [`Engine::answer`](crate::Engine::answer) if it waits for that. Asks to be told, no more: the engine is busy.
     fn wake(&mut self, agent: u16);
+
+    /// Something failed that has to be done, whoever asked for it: [`Engine::try_again`](crate::Engine::try_again) is to
+    /// be called after a while, and again until that does not fail. Asks for that, no more: the engine is busy.
+    fn unfinished(&mut self);
 }
 
 /// Who made the platform. Names have 15 characters of ASCII at most.

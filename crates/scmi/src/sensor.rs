@@ -369,7 +369,9 @@ fn config_set<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
     if voted.is_err() {
         call.engine.grant_mut(index)?.config = before;
         // It may have been switched before that failed.
-        call.engine.settle(Kind::Sensor, index).ok();
+        if call.engine.settle(Kind::Sensor, index).is_err() {
+            call.engine.platform.unfinished();
+        }
     }
     voted
 }

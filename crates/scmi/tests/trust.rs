@@ -208,7 +208,9 @@ fn a_reset_undoes_what_an_agent_set_and_permissions_if_asked_for() {
     check(&mut engine, 1, &[(&[0x5003, 1], SUCCESS)]);
     assert_eq!(engine.platform.state, boot);
     engine.platform.fault = Some(scmi::Status::HardwareError);
+    assert!(!engine.platform.unfinished);
     check(&mut engine, 0, &[(&[0x400b, 2, 0], HARDWARE_ERROR)]);
+    assert!(engine.platform.unfinished);
 }
 
 #[test]

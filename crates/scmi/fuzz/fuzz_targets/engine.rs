@@ -186,8 +186,10 @@ fn take(engine: &mut Engine<'_, Board>, step: Step) {
         Step::Events { agent, reach } => engine.set_events(u16::from(agent) % 4, reach),
         Step::Reset { agent, lives } => {
             let reason = if lives { Reason::Asked } else { Reason::Gone };
-            // Fails with the hardware, or for an agent that there is not.
-            let _ = engine.reset_agent(u16::from(agent) % 4, reason);
+            engine.platform.unfinished = false;
+            let failed = engine.reset_agent(u16::from(agent) % 4, reason).is_err();
+            // Or it is of an agent that there is not.
+            assert!(failed == engine.platform.unfinished || agent % 4 == 3);
         }
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Board {
     /// Of operations that go on.
     pub(crate) tickets: Vec<Ticket>,
     pub(crate) woken: BTreeSet<u16>,
+    /// Whether it was told so.
+    pub(crate) unfinished: bool,
 }
 
 pub(crate) const NAMES: [&[u8]; 3] = [b"uart", b"a-name-that-is-longer-than-16", b"spi"];
@@ -83,6 +85,7 @@ impl Board {
             interval_fault: None,
             tickets: Vec::new(),
             woken: BTreeSet::new(),
+            unfinished: false,
         }
     }
 
@@ -114,6 +117,10 @@ impl Platform for Board {
 
     fn wake(&mut self, agent: u16) {
         self.woken.insert(agent);
+    }
+
+    fn unfinished(&mut self) {
+        self.unfinished = true;
     }
 }
 

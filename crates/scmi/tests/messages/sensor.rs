@@ -269,6 +269,7 @@ fn a_sensor_is_as_it_was_if_its_interval_cannot_be_set() {
         engine.platform.interval_fault = None;
         assert_eq!(ask(&mut engine, 0, &[0x5409, 0])[2], before);
         assert_eq!(engine.platform.state, state);
+        assert!(engine.platform.unfinished);
     }
 }
 

@@ -12,6 +12,7 @@ mod tree;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use log::warn;
 use scmi::{Identity, Kind, PerKind, Status, Switch, Ticket, When};
 
 use crate::description::{Description, Mistake};
@@ -295,6 +296,13 @@ impl scmi::Platform for Soc {
     fn wake(&mut self, agent: u16) {
         if !self.woken.contains(&agent) {
             self.woken.push(agent);
+        }
+    }
+
+    fn unfinished(&mut self) {
+        // Once, until it is done: guests may be reset as often as they like.
+        if self.retry() {
+            warn!("scmi: not all could be undone that a guest had set up, which is tried again");
         }
     }
 }

@@ -115,6 +115,23 @@ fn a_trusted_guest_takes_a_device_from_another_and_resets_it() {
 }
 
 #[test]
+fn what_fails_when_a_trusted_guest_resets_another_is_done_when_it_works() {
+    let host = Host::new();
+    let mut guest = host.guest_with(&[full(Kind::Voltage, "vdd")]);
+    let mut trusted = host.guest_of(&Agent {
+        trusted: true,
+        ..agent("warden", &[])
+    });
+    guest.ask(&[0x5c05, 0, 7]);
+    host.board.set_broken(true);
+    assert_eq!(trusted.ask(&[0x400b, 1, 0]), [0x400b, HARDWARE_ERROR]);
+    host.board.set_broken(false);
+    host.pass(1000);
+    guest.tick();
+    assert_eq!(host.states(), Host::new().states());
+}
+
+#[test]
 fn a_trusted_guest_that_resets_itself_is_answered_what_it_waits_for() {
     let host = Host::new();
     let mut trusted = host.guest_of(&Agent {
