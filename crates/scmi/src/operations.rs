@@ -6,7 +6,7 @@
 use core::ops::Range;
 
 use crate::engine::{Engine, Reason};
-use crate::memory::{Grant, Kind, Pending, State, Ticket, Wanted};
+use crate::memory::{Grant, Kind, NONE, Pending, State, Ticket, Wanted};
 use crate::platform::{Platform, When};
 use crate::protocol::{Call, Protocol};
 use crate::wire::{Header, Response};
@@ -68,8 +68,10 @@ impl<P: Platform> Engine<'_, P> {
             return;
         };
         pending.state = State::Done(wanted, result);
-        if result.is_ok() {
-            self.done(kind, grant);
+        match (result, kind) {
+            (Ok(()), _) => self.done(kind, grant),
+            (Err(_), Kind::Reset) => self.not_reset(grant),
+            _ => {}
         }
         let Ok(&Grant { agent, .. }) = self.grant(grant) else {
             return;
@@ -112,6 +114,18 @@ impl<P: Platform> Engine<'_, P> {
             Kind::Clock => clock::rate_changed(self, resource, agent),
             Kind::Reset => self.notify(kind, resource, reset::RESET_ISSUED, Some(agent)),
             _ => {}
+        }
+    }
+
+    /// A reset did not end well, and may have left its domain held in reset or running: it is told again what it is to
+    /// be.
+    fn not_reset(&mut self, index: u16) {
+        let domain = self.grant(index).map_or(NONE, |grant| grant.resource);
+        if let Ok(resource) = self.resource_mut(Kind::Reset, domain) {
+            resource.on = resource.votes == 0;
+        }
+        if self.settle(Kind::Reset, index).is_err() {
+            self.platform.unfinished();
         }
     }
 

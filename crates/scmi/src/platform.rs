@@ -239,10 +239,11 @@ pub trait Resets {
     /// It stays as it is.
     fn switch_reset(&mut self, domain: u16, to: Switch) -> Result<(), Status>;
 
-    /// Resets `domain` and lets it run.
+    /// Resets `domain` and lets it run. If that fails [later](When::Later), it is [switched](Self::switch_reset) to what
+    /// agents want, as nobody knows what it was left in.
     ///
     /// # Errors
-    /// It was not reset.
+    /// It was not reset, and is as it was.
     fn reset(&mut self, domain: u16, ticket: Ticket) -> Result<When, Status>;
 }
 

@@ -324,6 +324,43 @@ fn without_events_none_are_offered_or_accepted() {
 }
 
 #[test]
+fn a_domain_whose_reset_failed_is_told_again_what_it_is_to_be() {
+    let mut parts = Parts::new(5, &[Given::all(&[3])]);
+    let mut engine = slow(&mut parts);
+    let fail = |engine: &mut Engine<'_, Board>, runs: bool, fault: Option<Status>| {
+        engine.platform.state.on.reset[3] = runs;
+        engine.platform.fault = fault;
+        engine.platform.unfinished = false;
+        end(engine, Err(Status::HardwareError));
+        engine.platform.fault = None;
+    };
+    let reset = [0x5804, 0, 1, 0];
+    let failed = later(&mut engine, 0, &reset);
+    fail(&mut engine, false, None);
+    let told = answer(&mut engine, failed).unwrap();
+    assert_eq!(told, [0x5804, HARDWARE_ERROR]);
+    assert!(engine.platform.state.on.reset[3]);
+    // It does not run again at once, but when the agent releases it, or the platform tries.
+    for release in [true, false] {
+        let failed = later(&mut engine, 0, &reset);
+        fail(&mut engine, false, Some(Status::HardwareError));
+        answer(&mut engine, failed).unwrap();
+        assert!(engine.platform.unfinished);
+        assert!(!engine.platform.state.on.reset[3]);
+        match release {
+            true => assert_eq!(ask(&mut engine, 0, &[0x5804, 0, 0, 0])[1], SUCCESS),
+            false => engine.try_again().unwrap(),
+        }
+        assert!(engine.platform.state.on.reset[3]);
+    }
+    // The agent has asserted it meanwhile.
+    later(&mut engine, 0, &reset);
+    ask(&mut engine, 0, &[0x5804, 0, 2, 0]);
+    fail(&mut engine, true, None);
+    assert!(!engine.platform.state.on.reset[3]);
+}
+
+#[test]
 fn nothing_of_before_a_reset_comes_after_it() {
     let mut parts = Parts::new(5, &[Given::all(&[0, 3]), Given::all(&[0])]);
     let mut engine = slow(&mut parts);
