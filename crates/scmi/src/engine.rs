@@ -30,7 +30,8 @@ pub enum Answer {
 /// The memory does not describe what it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
-    /// There are more or fewer grants than the agents count together, or more than 65,534 of something.
+    /// There are more or fewer grants than the agents count together, more than 65,534 of them, or more than 65,535
+    /// operations.
     Count,
     /// A grant of a resource that the platform does not have, or the second of the same to one agent.
     Resource,
@@ -79,8 +80,12 @@ impl<'a, P: Platform> Engine<'a, P> {
             grants,
             resources,
             trips,
-            ..
+            pending,
         } = &mut self.memory;
+        // A ticket counts no further.
+        if pending.len() > u16::MAX.into() {
+            return Err(Mismatch::Count);
+        }
         let (mut first, mut trip) = (0u16, 0u16);
         for (number, agent) in (0..).zip(agents.iter_mut()) {
             agent.negotiated = negotiated(agent.profile);

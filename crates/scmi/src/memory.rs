@@ -88,7 +88,7 @@ pub struct Memory<'a> {
     /// As many for each sensor that an agent was given as it has trip points. They begin as `Trip::default()`.
     pub trips: &'a mut [Trip],
     /// The same number for each agent: how many of its operations may go on, or have their delayed response wait to be
-    /// fetched, at a time. They begin as `Pending::default()`.
+    /// fetched, at a time. At most 65,535 together. They begin as `Pending::default()`.
     pub pending: &'a mut [Pending],
 }
 

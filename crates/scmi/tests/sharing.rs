@@ -13,7 +13,7 @@ mod common;
 
 use common::agent::*;
 use common::*;
-use scmi::{Grant, Kind, Mismatch, Reason, Rights, Status, Switch};
+use scmi::{Grant, Kind, Mismatch, Pending, Reason, Rights, Status, Switch};
 
 #[test]
 fn a_resource_is_on_while_any_agent_wants_it_on() {
@@ -143,6 +143,12 @@ fn memory_that_does_not_fit_together_makes_no_engine() {
     let mut missing = parts();
     missing.resources.clock.pop();
     assert_eq!(fails(&mut missing), Some(Mismatch::Resource));
+
+    for (operations, expected) in [(65_535, None), (65_536, Some(Mismatch::Count))] {
+        let mut many = parts();
+        many.pending.resize(operations, Pending::default());
+        assert_eq!(fails(&mut many), expected);
+    }
 
     let mut trips = parts();
     trips.trips.pop();

@@ -361,7 +361,7 @@ pub(crate) struct Parts {
     pub(crate) grants: Vec<Grant>,
     pub(crate) resources: PerKind<Vec<Resource>>,
     pub(crate) trips: Vec<Trip>,
-    pending: Vec<Pending>,
+    pub(crate) pending: Vec<Pending>,
 }
 
 impl Parts {
