@@ -199,8 +199,10 @@ static const struct scmi_grant measuring[] = {{.resource = 0, .rights = ALL, .st
 static const struct scmi_grant application_clocks[] = {
     {.resource = SPI, .rights = ALL}, {.resource = UART, .rights = ALL}, {.resource = PLL},
 };
+enum { RADIO_DEVICE = 1 };
+
 static const struct scmi_grant radio_clocks[] = {
-    {.resource = UART, .rights = SCMI_SWITCH, .device = 1},
+    {.resource = UART, .rights = SCMI_SWITCH, .device = RADIO_DEVICE},
 };
 
 enum { APPLICATION, RADIO, AGENTS };
@@ -297,6 +299,8 @@ int main(void)
             break;
         case REBOOTED + APPLICATION:
             scmi_reset_agent(&engine, APPLICATION, SCMI_GONE);
+            /* What it took from the other is not its own, and stays away unless the firmware gives it back. */
+            scmi_permit(&engine, RADIO, RADIO_DEVICE, 0, true);
             break;
         case REBOOTED + RADIO:
             scmi_reset_agent(&engine, RADIO, SCMI_GONE);

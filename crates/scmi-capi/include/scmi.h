@@ -706,6 +706,19 @@ int32_t scmi_reset_agent(struct scmi_engine *engine,
                          int32_t reason);
 
 /**
+ * Allows or denies an agent what it was given of a device, or of that only what is of a protocol, if that is not 0. It
+ * has what is denied in neither way. Returns `SCMI_NOT_FOUND` if it was given nothing of that.
+ *
+ * # Safety
+ * As `scmi_init` says.
+ */
+int32_t scmi_permit(struct scmi_engine *engine,
+                    uint16_t agent,
+                    uint16_t device,
+                    uint8_t protocol,
+                    bool allow);
+
+/**
  * Tries again what is unfinished: hardware that nobody wants on and that did not go off, a rate or a level that could
  * not be given back. Returns the first thing that still fails.
  *

@@ -2,7 +2,7 @@
 
 //! The functions.
 
-use scmi::{Answer, Engine, Reason, Status};
+use scmi::{Answer, Engine, Kind, Reason, Status};
 
 use crate::description::array;
 use crate::memory::{scmi_agent, scmi_memory};
@@ -192,6 +192,27 @@ pub unsafe extern "C" fn scmi_reset_agent(
     };
     // SAFETY: what the caller promises.
     code(unsafe { server(engine) }.reset_agent(agent, reason))
+}
+
+/// Allows or denies an agent what it was given of a device, or of that only what is of a protocol, if that is not 0. It
+/// has what is denied in neither way. Returns `SCMI_NOT_FOUND` if it was given nothing of that.
+///
+/// # Safety
+/// As `scmi_init` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn scmi_permit(
+    engine: *mut scmi_engine,
+    agent: u16,
+    device: u16,
+    protocol: u8,
+    allow: bool,
+) -> i32 {
+    let only = Kind::of_protocol(protocol);
+    if only.is_none() && protocol != 0 {
+        return SCMI_NOT_FOUND;
+    }
+    // SAFETY: what the caller promises.
+    code(unsafe { server(engine) }.permit(agent, device.into(), only, allow))
 }
 
 /// Tries again what is unfinished: hardware that nobody wants on and that did not go off, a rate or a level that could

@@ -281,6 +281,10 @@ fn the_trusted_processor_takes_the_clock_from_the_other() {
     // All as it was.
     assert_eq!(board.ask(APPLICATION, &[0x400b, 2, 1]), [0x400b, SUCCESS]);
     assert_eq!(board.ask(RADIO, &[0x5007, 0, 1]), [0x5007, SUCCESS]);
+    // The firmware gives it back when the trusted one is rebooted.
+    assert_eq!(board.ask(APPLICATION, &take), [0x4009, SUCCESS]);
+    board.happen(b'A' + APPLICATION);
+    assert_eq!(board.ask(RADIO, &[0x5007, 0, 1]), [0x5007, SUCCESS]);
 }
 
 #[test]

@@ -161,7 +161,7 @@ impl<'a, P: Platform> Engine<'a, P> {
     /// What it holds is first put into reset, so that nothing of it uses what goes away next. Whatever fails, the rest
     /// is done.
     ///
-    /// Permissions stay: those that a trusted agent took from it, and those that it took from others if it is one.
+    /// [Permissions](Self::permit) stay: those that it was denied, and those that it denied others if it is trusted.
     ///
     /// # Errors
     /// The first thing that failed. The platform is told that it is [`unfinished`](Platform::unfinished).

@@ -20,7 +20,7 @@
 //! * What a resource runs at, a rate or a level, changes only while no other agent has it on, nor anything that would
 //!   change with it.
 //! * When an agent is [reset](Engine::reset_agent) all that it set up is undone. It finds what it found at first, but
-//!   for what a trusted agent denied it: that stays denied until it is given back, whoever is reset meanwhile.
+//!   for what it was denied: that stays denied until a trusted agent or the host [gives it back](Engine::permit).
 //! * Whatever the bytes, nothing panics and nothing is written beyond the room for a response.
 //! * An agent's operations and events take up its own places, never another's. Delayed responses are never lost.
 //!

@@ -183,7 +183,7 @@ pub struct Grant {
     pub(crate) starts_on: bool,
     /// The device that it belongs to; 0 if it belongs to none.
     pub(crate) device: u16,
-    /// In which ways a trusted agent took it away.
+    /// In which ways it was taken away.
     pub(crate) denied: Bits,
     pub(crate) on: bool,
     pub(crate) subscribed: Bits,
@@ -219,13 +219,13 @@ impl Grant {
         }
     }
 
-    /// The grant, of what belongs to `device`, a number from 1 on by which a trusted agent takes it away.
+    /// The grant, of what belongs to `device`, a number from 1 on by which a trusted agent or the host takes it away.
     #[must_use]
     pub fn of_device(self, device: u16) -> Self {
         Self { device, ..self }
     }
 
-    /// Whether a trusted agent took it away.
+    /// Whether it was taken away.
     pub(crate) fn is_denied(&self) -> bool {
         self.denied.first().is_some()
     }

@@ -8,7 +8,7 @@ use core::ops::Range;
 use crate::engine::{Engine, Reason};
 use crate::memory::{Grant, Kind, NONE, Pending, State, Ticket, Wanted};
 use crate::platform::{Platform, When};
-use crate::protocol::{Call, Protocol};
+use crate::protocol::Call;
 use crate::wire::{Header, Response};
 use crate::{Status, clock, reset, sensor};
 
@@ -169,11 +169,7 @@ impl<P: Platform> Engine<'_, P> {
     pub(crate) fn operation(&mut self, ticket: Ticket) -> Option<(Kind, u16)> {
         let pending = self.pending(ticket)?;
         let (grant, protocol) = (pending.grant, Header(pending.header).protocol());
-        let mut kinds = Kind::ALL.into_iter();
-        Some((
-            kinds.find(|kind| Protocol::of(*kind).id == protocol)?,
-            grant,
-        ))
+        Some((Kind::of_protocol(protocol)?, grant))
     }
 
     fn pending(&mut self, ticket: Ticket) -> Option<&mut Pending> {

@@ -103,6 +103,14 @@ impl Protocol {
     }
 }
 
+impl Kind {
+    /// What the resources of a protocol are.
+    pub fn of_protocol(id: u8) -> Option<Self> {
+        let is = |kind: &Self| Protocol::of(*kind).id == id;
+        Self::ALL.into_iter().find(is)
+    }
+}
+
 /// A command that is being worked on.
 pub(crate) struct Call<'c, 'a, P> {
     pub(crate) engine: &'c mut Engine<'a, P>,
@@ -124,9 +132,7 @@ impl<P: Platform> Call<'_, '_, P> {
             let profile = self.engine.agent(self.agent)?.profile;
             return self.message(&base::PROTOCOL, profile, response, base::handle);
         }
-        let of_kind = |kind: &Kind| Protocol::of(*kind).id == id;
-        let kind = Kind::ALL.into_iter().find(of_kind);
-        let kind = kind.ok_or(Status::NotSupported)?;
+        let kind = Kind::of_protocol(id).ok_or(Status::NotSupported)?;
         if !self.engine.offers(self.agent, kind) {
             return Err(Status::NotSupported);
         }

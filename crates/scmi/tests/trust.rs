@@ -13,7 +13,7 @@
 mod common;
 
 use common::*;
-use scmi::{Answer, Engine, Kind, Reason};
+use scmi::{Answer, Engine, Kind, Reason, Status};
 
 /// Agent 1 has devices 3 and 4, agent 2 has device 4.
 fn board() -> Parts {
@@ -148,6 +148,27 @@ fn an_agent_has_what_is_allowed_as_a_device_and_by_its_protocol() {
 }
 
 #[test]
+fn the_host_takes_a_device_away_and_gives_it_back_without_a_trusted_agent() {
+    let mut parts = Parts::new(5, &[Given::all(&[3, 4])]);
+    let mut engine = parts.engine();
+    let (clock, power) = (&[0x5003, 1][..], &[0x4403, 1][..]);
+    for (only, allow, of_clock, of_power) in [
+        (None, false, DENIED, DENIED),
+        (None, true, SUCCESS, SUCCESS),
+        (Some(Kind::Clock), false, DENIED, SUCCESS),
+        (Some(Kind::Clock), true, SUCCESS, SUCCESS),
+    ] {
+        assert_eq!(engine.permit(0, 4, only, allow), Ok(()));
+        engine.reset_agent(0, Reason::Asked).unwrap();
+        check(&mut engine, 0, &[(clock, of_clock), (power, of_power)]);
+    }
+    for (agent, device) in [(1, 4), (0, 0), (0, 5)] {
+        let denied = engine.permit(agent, device, None, false);
+        assert_eq!(denied, Err(Status::NotFound));
+    }
+}
+
+#[test]
 fn permissions_are_for_what_there_is() {
     let mut parts = board();
     let mut engine = parts.engine();
@@ -207,7 +228,7 @@ fn a_reset_undoes_what_an_agent_set_and_permissions_if_asked_for() {
     check(&mut engine, 0, &[(&[0x400b, 2, 1], SUCCESS)]);
     check(&mut engine, 1, &[(&[0x5003, 1], SUCCESS)]);
     assert_eq!(engine.platform.state, boot);
-    engine.platform.fault = Some(scmi::Status::HardwareError);
+    engine.platform.fault = Some(Status::HardwareError);
     assert!(!engine.platform.unfinished);
     check(&mut engine, 0, &[(&[0x400b, 2, 0], HARDWARE_ERROR)]);
     assert!(engine.platform.unfinished);
