@@ -97,9 +97,8 @@ impl Protocol {
     }
 
     pub(crate) fn version(&self, profile: Profile) -> u32 {
-        let at = |(_, version): (Profile, u32)| version;
-        let versions = Profile::ALL.into_iter().zip(self.versions);
-        versions.filter(|of| of.0 == profile).map(at).sum()
+        let version = self.versions.get(profile as usize);
+        version.copied().unwrap_or(0)
     }
 }
 
