@@ -615,7 +615,8 @@ extern "C" {
  * Makes an engine for a platform and its agents, who are numbered from 0. What agents want on from the beginning is
  * switched on.
  *
- * Returns `SCMI_SUCCESS`, or `SCMI_INVALID_PARAMETERS` if memory is missing or something was given that there is not.
+ * Returns `SCMI_SUCCESS`, `SCMI_NOT_FOUND` if something was given that there is not, `SCMI_INVALID_PARAMETERS` if it was
+ * given to an agent twice or memory is missing, or `SCMI_OUT_OF_RANGE` if agents are given too much.
  *
  * # Safety
  * Nothing is null but what counts 0, strings end with a NUL, and tables have what they count. All of it stays as it

@@ -51,7 +51,8 @@ pub const SCMI_ASKED: i32 = 1;
 /// Makes an engine for a platform and its agents, who are numbered from 0. What agents want on from the beginning is
 /// switched on.
 ///
-/// Returns `SCMI_SUCCESS`, or `SCMI_INVALID_PARAMETERS` if memory is missing or something was given that there is not.
+/// Returns `SCMI_SUCCESS`, `SCMI_NOT_FOUND` if something was given that there is not, `SCMI_INVALID_PARAMETERS` if it was
+/// given to an agent twice or memory is missing, or `SCMI_OUT_OF_RANGE` if agents are given too much.
 ///
 /// # Safety
 /// Nothing is null but what counts 0, strings end with a NUL, and tables have what they count. All of it stays as it
@@ -70,12 +71,9 @@ pub unsafe extern "C" fn scmi_init(
         let memory = (*memory).lend(&*platform, agents);
         (Hardware::new(&*platform), memory)
     };
-    let Ok(server) = Server::new(hardware, memory) else {
-        return SCMI_INVALID_PARAMETERS;
-    };
+    let server = Server::new(hardware, memory);
     // SAFETY: what the caller promises; there is room, as is asserted above.
-    unsafe { engine.cast::<Server>().write(server) };
-    SCMI_SUCCESS
+    code(server.map(|server| unsafe { engine.cast::<Server>().write(server) }))
 }
 
 /// Lets notifications and delayed responses reach an agent, or not, as at first: without, they do not exist for it.

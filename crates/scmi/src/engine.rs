@@ -27,18 +27,6 @@ pub enum Answer {
     Later(Ticket),
 }
 
-/// The memory does not describe what it should.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mismatch {
-    /// There are more or fewer grants than the agents count together, more than 65,534 of them, or more than 65,535
-    /// operations.
-    Count,
-    /// A grant of a resource that the platform does not have, or the second of the same to one agent.
-    Resource,
-    /// There are more or fewer trip points than the sensors count that agents were given.
-    Trips,
-}
-
 /// Why an agent is reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -62,8 +50,12 @@ impl<'a, P: Platform> Engine<'a, P> {
     /// An engine for `platform`, on which everything is off. What agents want on from the beginning is switched on.
     ///
     /// # Errors
-    /// What does not fit together in `memory`.
-    pub fn new(platform: P, memory: Memory<'a>) -> Result<Self, Mismatch> {
+    /// What does not fit together in `memory`:
+    /// * `NotFound`: a grant of a resource that the platform does not have.
+    /// * `InvalidParameters`: the second grant of the same to one agent; more or fewer grants than the agents count
+    ///   together, or trip points than the sensors count that they were given.
+    /// * `OutOfRange`: more than 65,534 grants, or 65,535 trip points or operations.
+    pub fn new(platform: P, memory: Memory<'a>) -> Result<Self, Status> {
         let mut engine = Self { platform, memory };
         engine.lay_out()?;
         for agent in 0..engine.agents() {
@@ -74,7 +66,7 @@ impl<'a, P: Platform> Engine<'a, P> {
     }
 
     /// Finds each agent's grants and each resource's.
-    fn lay_out(&mut self) -> Result<(), Mismatch> {
+    fn lay_out(&mut self) -> Result<(), Status> {
         let Memory {
             agents,
             grants,
@@ -84,7 +76,7 @@ impl<'a, P: Platform> Engine<'a, P> {
         } = &mut self.memory;
         // A ticket counts no further.
         if pending.len() > u16::MAX.into() {
-            return Err(Mismatch::Count);
+            return Err(Status::OutOfRange);
         }
         let (mut first, mut trip) = (0u16, 0u16);
         for (number, agent) in (0..).zip(agents.iter_mut()) {
@@ -92,18 +84,18 @@ impl<'a, P: Platform> Engine<'a, P> {
             for kind in Kind::ALL {
                 *agent.first.of_mut(kind) = first;
                 for index in agent.grants(kind) {
-                    let grant = grants.get_mut(usize::from(index)).ok_or(Mismatch::Count)?;
+                    let grant = grants.get_mut(usize::from(index));
+                    let grant = grant.ok_or(Status::InvalidParameters)?;
                     let resource = resources.of_mut(kind).get_mut(usize::from(grant.resource));
-                    let resource = resource.ok_or(Mismatch::Resource)?;
+                    let resource = resource.ok_or(Status::NotFound)?;
                     grant.agent = number;
                     grant.next = resource.first;
                     if kind == Kind::Sensor {
                         let sensor = self.platform.sensor(number, grant.resource);
-                        let sensor = sensor.map_err(|_| Mismatch::Resource)?;
                         grant.trip = trip;
                         trip = trip
-                            .checked_add(sensor.trip_points.into())
-                            .ok_or(Mismatch::Trips)?;
+                            .checked_add(sensor?.trip_points.into())
+                            .ok_or(Status::OutOfRange)?;
                     }
                     let before = resource.first;
                     resource.first = index;
@@ -111,17 +103,17 @@ impl<'a, P: Platform> Engine<'a, P> {
                         .get(usize::from(before))
                         .is_some_and(|other| other.agent == number)
                     {
-                        return Err(Mismatch::Resource);
+                        return Err(Status::InvalidParameters);
                     }
                 }
                 first = agent.grants(kind).end;
             }
         }
-        if usize::from(first) != grants.len() || first == u16::MAX {
-            return Err(Mismatch::Count);
+        if first == u16::MAX {
+            return Err(Status::OutOfRange);
         }
-        if usize::from(trip) != trips.len() {
-            return Err(Mismatch::Trips);
+        if usize::from(first) != grants.len() || usize::from(trip) != trips.len() {
+            return Err(Status::InvalidParameters);
         }
         Ok(())
     }

@@ -56,7 +56,7 @@ mod voltage;
 mod votes;
 mod wire;
 
-pub use engine::{Answer, Engine, Mismatch, Reason};
+pub use engine::{Answer, Engine, Reason};
 pub use memory::{Agent, Grant, Kind, Memory, Pending, PerKind, Resource, Rights, Ticket, Trip};
 pub use platform::{
     Axis, Clock, Clocks, Identity, Platform, PowerDomains, Reading, ResetDomain, Resets, Sensor,

@@ -13,7 +13,7 @@ mod common;
 
 use common::agent::*;
 use common::*;
-use scmi::{Grant, Kind, Mismatch, Pending, Reason, Rights, Status, Switch};
+use scmi::{Grant, Kind, Pending, Reason, Rights, Status, Switch};
 
 #[test]
 fn a_resource_is_on_while_any_agent_wants_it_on() {
@@ -132,19 +132,19 @@ fn memory_that_does_not_fit_together_makes_no_engine() {
 
     let mut more = parts();
     more.grants.push(Grant::new(0, Rights::ALL, false));
-    assert_eq!(fails(&mut more), Some(Mismatch::Count));
+    assert_eq!(fails(&mut more), Some(Status::InvalidParameters));
     let mut fewer = parts();
     fewer.grants.pop();
-    assert_eq!(fails(&mut fewer), Some(Mismatch::Count));
+    assert_eq!(fails(&mut fewer), Some(Status::InvalidParameters));
 
     let mut twice = parts();
     twice.grants[1] = Grant::new(0, Rights::ALL, false);
-    assert_eq!(fails(&mut twice), Some(Mismatch::Resource));
+    assert_eq!(fails(&mut twice), Some(Status::InvalidParameters));
     let mut missing = parts();
     missing.resources.clock.pop();
-    assert_eq!(fails(&mut missing), Some(Mismatch::Resource));
+    assert_eq!(fails(&mut missing), Some(Status::NotFound));
 
-    for (operations, expected) in [(65_535, None), (65_536, Some(Mismatch::Count))] {
+    for (operations, expected) in [(65_535, None), (65_536, Some(Status::OutOfRange))] {
         let mut many = parts();
         many.pending.resize(operations, Pending::default());
         assert_eq!(fails(&mut many), expected);
@@ -152,7 +152,7 @@ fn memory_that_does_not_fit_together_makes_no_engine() {
 
     let mut trips = parts();
     trips.trips.pop();
-    assert_eq!(fails(&mut trips), Some(Mismatch::Trips));
+    assert_eq!(fails(&mut trips), Some(Status::InvalidParameters));
 }
 
 #[test]

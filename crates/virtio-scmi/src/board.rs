@@ -386,9 +386,7 @@ impl Plan {
         let engine = Engine::new(self.soc, memory);
         Some(Platform {
             // What there can be too much of was counted with each guest.
-            engine: engine
-                .map_err(|mismatch| error!("scmi: {mismatch:?}"))
-                .ok()?,
+            engine: engine.map_err(|status| error!("scmi: {status:?}")).ok()?,
             wakes: self.wakes,
             timer: self.timer,
             armed: None,

@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 
 pub(crate) use message::*;
 use scmi::{
-    Agent, Axis, Clock, Clocks, Engine, Grant, Identity, Kind, Memory, Mismatch, Pending, PerKind,
-    Platform, PowerDomains, Profile, Reading, ResetDomain, Resets, Resource, Rights, Sensor,
-    SensorRange, Sensors, Status, Switch, Ticket, Trip, Values, VoltageDomain, Voltages, When,
+    Agent, Axis, Clock, Clocks, Engine, Grant, Identity, Kind, Memory, Pending, PerKind, Platform,
+    PowerDomains, Profile, Reading, ResetDomain, Resets, Resource, Rights, Sensor, SensorRange,
+    Sensors, Status, Switch, Ticket, Trip, Values, VoltageDomain, Voltages, When,
 };
 
 /// How many operations an agent may have going on.
@@ -417,7 +417,7 @@ impl Parts {
         engine
     }
 
-    pub(crate) fn try_engine(&mut self) -> Result<Engine<'_, Board>, Mismatch> {
+    pub(crate) fn try_engine(&mut self) -> Result<Engine<'_, Board>, Status> {
         let PerKind {
             power,
             clock,
