@@ -307,7 +307,8 @@ typedef int32_t (*Switching)(void*, uint16_t, bool);
 /**
  * The hardware: what there is, and functions that do what is asked of it. They get the context, and return
  * `SCMI_SUCCESS` or another status. Those that get a ticket may return `SCMI_LATER`, for `scmi_complete` to be called
- * with the ticket when they are done. A function that is null is not supported.
+ * with the ticket when they are done. All others are done when they return, and hold up all agents until then. A
+ * function that is null is not supported.
  */
 struct scmi_platform {
   /**

@@ -5,8 +5,13 @@
 //! Resources have the platform's numbers here, never an agent's. Descriptions are given for an agent, whose names and
 //! limits may be its own; they do not change while the engine lives.
 //!
-//! What is switched is switched at once. What may take its time gets a [`Ticket`] and says [`When`]; an operation on a
-//! resource takes the place of an earlier one that is still going on. Errors are what the agent is answered.
+//! What gets a [`Ticket`] may be done later, and says [`When`]: [`Clocks::set_rate`], [`Sensors::measure`],
+//! [`Resets::reset`] and [`Voltages::set_level`]. All else is done when its function returns, switching included. Until
+//! then the engine is in use, and whatever keeps others from it meanwhile, such as a lock around it, keeps them waiting:
+//! one slow switch holds up all agents.
+//!
+//! An operation on a resource takes the place of an earlier one that is still going on. Errors are what the agent is
+//! answered.
 
 use crate::{Status, Ticket, Values};
 
@@ -233,7 +238,7 @@ pub trait Resets {
     /// `NotFound` if there is none.
     fn reset_domain(&self, agent: u16, domain: u16) -> Result<ResetDomain<'_>, Status>;
 
-    /// Holds `domain` in reset, or lets it run.
+    /// Holds `domain` in reset, or lets it run, also while it is being [reset](Self::reset).
     ///
     /// # Errors
     /// It stays as it is.
