@@ -360,7 +360,7 @@ impl Timers {
         match channel.and_then(|channel| Some((channel.times, channel.run?))) {
             _ if self.expired.is_some() => State::Expired,
             None => State::Stopped,
-            Some((times, run)) if times.pretimeout > run.deadline.saturating_sub(now) => {
+            Some((times, run)) if times.pretimeout > self.left(times, run, now) => {
                 State::Pretimeout
             }
             Some(_) => State::Running,
@@ -370,8 +370,8 @@ impl Timers {
     /// How long until a channel expires, if it runs.
     pub(crate) fn time_left(&self, channel: u16, now: Duration) -> Option<Duration> {
         let now = self.clock.at(now);
-        let run = self.channels.get(usize::from(channel))?.run?;
-        Some(run.deadline.saturating_sub(now))
+        let channel = self.channels.get(usize::from(channel))?;
+        Some(self.left(channel.times, channel.run?, now))
     }
 
     /// How long until the first timer expires, if one runs.
@@ -440,6 +440,15 @@ impl Timers {
             for channel in &mut self.channels {
                 channel.run = channel.run.map(|_| Run::new(now, channel.times.timeout));
             }
+        }
+    }
+
+    /// How long until a channel expires that runs. One that is suspended has all of its time again when
+    /// it goes on.
+    fn left(&self, times: Times, run: Run, now: Duration) -> Duration {
+        match self.suspended {
+            Some(_) => times.timeout,
+            None => run.deadline.saturating_sub(now),
         }
     }
 

@@ -320,6 +320,8 @@ fn suspended_channels_stand_still_and_have_all_their_time_when_they_go_on() {
         guest.pass(15);
         assert_eq!(guest.timers.suspend(guest.now), Ok(()));
         assert_eq!(guest.pass(49), []);
+        assert_eq!(guest.timers.time_left(0, guest.now), Some(20 * SECOND));
+        assert_eq!(guest.timers.state(0, guest.now), State::Running);
         assert_eq!(wake(&mut guest), Ok(()));
         assert_eq!(guest.timers.time_left(0, guest.now), Some(20 * SECOND));
         assert!(!guest.timers.flags().suspended);

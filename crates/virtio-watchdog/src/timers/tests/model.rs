@@ -458,11 +458,17 @@ proptest! {
                 expired: model.expired,
             };
             prop_assert_eq!(timers.flags(), expected);
-            if model.suspended.is_none() {
-                for (channel, (_, count)) in (0..).zip(&model.channels) {
-                    let left = timers.time_left(channel, now).map(seconds);
-                    prop_assert_eq!(left, count.map(|count| count.left));
-                }
+            for (channel, (times, count)) in (0..).zip(&model.channels) {
+                let asleep = model.suspended.map(|_| times.0);
+                let left = count.map(|count| asleep.unwrap_or(count.left));
+                prop_assert_eq!(timers.time_left(channel, now).map(seconds), left);
+                let state = match left {
+                    _ if model.expired => State::Expired,
+                    None => State::Stopped,
+                    Some(left) if left < times.1 => State::Pretimeout,
+                    Some(_) => State::Running,
+                };
+                prop_assert_eq!(timers.state(channel, now), state);
             }
         }
     }
