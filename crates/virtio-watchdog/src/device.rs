@@ -95,6 +95,14 @@ impl Watchdog {
         }
     }
 
+    /// The answer to what is no request.
+    fn refuse(&mut self, status: Status) -> Response {
+        Response {
+            status,
+            ..self.request(Request::Status(0))
+        }
+    }
+
     fn perform(&mut self, request: Request) -> Result<(), Status> {
         let now = self.now();
         let has_pretimeout = request
@@ -105,13 +113,6 @@ impl Watchdog {
         {
             return Err(Status::Unsupported);
         }
-        if !self.timers.has(request.channel()) {
-            return Err(Status::Invalid);
-        }
-        let is_late = self.timers.expired().is_some();
-        if is_late && !matches!(request, Request::Status(_)) {
-            return Err(Status::Expired);
-        }
         match request {
             Request::Ping(channel) => self.timers.ping(channel, now),
             Request::Start {
@@ -121,18 +122,21 @@ impl Watchdog {
             } => self.timers.start(channel, times, lock, now),
             Request::Stop(channel) => self.timers.stop(channel),
             Request::SetTimeout(channel, times) => self.timers.set_timeout(channel, times, now),
-            Request::Status(_) => Ok(()),
+            Request::Status(channel) => self.timers.status(channel),
             Request::Suspend => self.timers.suspend(now),
             Request::Resume => self.timers.resume(now),
             Request::BootDone => self.timers.boot_done(),
-            Request::Restart => match self.host.may_restart() {
-                Some(true) => {
-                    self.fail(Cause::Restart);
-                    Ok(())
-                }
-                _ => Err(Status::Busy),
-            },
+            Request::Restart => self.restart(),
         }
+    }
+
+    fn restart(&mut self) -> Result<(), Status> {
+        self.timers.watching()?;
+        if self.host.may_restart() != Some(true) {
+            return Err(Status::Busy);
+        }
+        self.fail(Cause::Restart);
+        Ok(())
     }
 
     /// Whether the driver accepted this bit, and the one that it requires.
@@ -409,15 +413,5 @@ impl Device for Watchdog {
         self.timers.end();
         self.host.report(Report::Disconnected);
         self.tick();
-    }
-}
-
-impl Watchdog {
-    /// The answer to what is no request.
-    fn refuse(&mut self, status: Status) -> Response {
-        Response {
-            status,
-            ..self.request(Request::Status(0))
-        }
     }
 }

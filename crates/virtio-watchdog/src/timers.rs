@@ -148,8 +148,9 @@ impl Timers {
         now: Duration,
     ) -> Result<(), Status> {
         let now = self.clock.at(now);
-        let times = self.check(times)?;
+        let checked = self.check(times);
         let channel = self.channel_mut(channel)?;
+        let times = checked?;
         channel.times = times;
         channel.run = Some(Run::new(now, times.timeout));
         self.locked |= lock;
@@ -175,11 +176,18 @@ impl Timers {
         now: Duration,
     ) -> Result<(), Status> {
         let now = self.clock.at(now);
-        let times = self.check(times)?;
+        let checked = self.check(times);
         let channel = self.channel_mut(channel)?;
+        let times = checked?;
         channel.times = times;
         channel.run = channel.run.map(|_| Run::new(now, times.timeout));
         Ok(())
+    }
+
+    /// Also when it is too late.
+    pub(crate) fn status(&self, channel: u16) -> Result<(), Status> {
+        let channel = self.channels.get(usize::from(channel));
+        channel.map(|_| ()).ok_or(Status::Invalid)
     }
 
     /// A second one is no more than the first.
@@ -301,12 +309,10 @@ impl Timers {
                 continue;
             }
             let allowed = time.min(run.excuses.saturating_sub(run.excused));
-            run.excused += allowed;
-            run.deadline = if allowed.is_zero() {
-                run.deadline
-            } else {
-                now + allowed
-            };
+            if !allowed.is_zero() {
+                run.excused += allowed;
+                run.deadline = now + allowed;
+            }
         }
         self.due(now).is_none()
     }
@@ -338,10 +344,6 @@ impl Timers {
             .map(|(_, deadline)| now.saturating_sub(deadline))
             .max()
             .unwrap_or_default()
-    }
-
-    pub(crate) fn has(&self, channel: u16) -> bool {
-        self.channels.len() > usize::from(channel)
     }
 
     pub(crate) fn times(&self, channel: u16) -> Times {
@@ -408,14 +410,15 @@ impl Timers {
     }
 
     /// Too late, or not.
-    fn watching(&self) -> Result<(), Status> {
+    pub(crate) fn watching(&self) -> Result<(), Status> {
         self.expired.map_or(Ok(()), |_| Err(Status::Expired))
     }
 
     fn channel_mut(&mut self, channel: u16) -> Result<&mut Channel, Status> {
-        self.watching()?;
+        let watching = self.watching();
         let channel = self.channels.get_mut(usize::from(channel));
-        channel.ok_or(Status::Invalid)
+        let channel = channel.ok_or(Status::Invalid)?;
+        watching.map(|()| channel)
     }
 
     fn check(&self, times: Option<Times>) -> Result<Times, Status> {

@@ -8,7 +8,7 @@ use virtio_backend::Device;
 use virtio_backend::testing::reply;
 use virtio_watchdog::{Cause, Report, Settings, Verdict};
 
-use crate::common::{Guest, LONG, SHORT, settings};
+use crate::common::{Guest, LONG, SHORT, settings, time_passes};
 
 fn short() -> Settings {
     Settings {
@@ -117,11 +117,6 @@ fn dev_20_time_stands_still_while_the_queues_are_stopped_or_the_machine_is_pause
     guest.device.stop(0);
     assert_eq!(guest.report(), Report::Stopped);
     let left = guest.time_left();
-    let time_passes = || {
-        let mut other = Guest::new(short());
-        other.ok(2, 0);
-        due(&mut other);
-    };
     time_passes();
     assert_eq!(guest.time_left(), left);
     guest.say(Verdict::Paused);

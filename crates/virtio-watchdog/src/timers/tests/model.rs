@@ -162,11 +162,12 @@ impl Model {
 
     /// The channel, in a guest that has not failed.
     fn at(&mut self, channel: u16) -> Result<&mut ((u32, u32), Option<Count>), Status> {
+        let channel = self.channels.get_mut(usize::from(channel));
+        let channel = channel.ok_or(Status::Invalid)?;
         if self.expired {
             return Err(Status::Expired);
         }
-        let channel = self.channels.get_mut(usize::from(channel));
-        channel.ok_or(Status::Invalid)
+        Ok(channel)
     }
 
     fn ask(&mut self, step: Step) -> Result<(), Status> {
@@ -187,6 +188,7 @@ impl Model {
                 self.wake();
             }
             Step::Start(channel, timeout, pretimeout, lock) => {
+                self.at(channel)?;
                 let times = self.times(timeout, pretimeout)?;
                 *self.at(channel)? = (times, Some(Count::new(times.0)));
                 self.locked |= lock;
@@ -194,6 +196,7 @@ impl Model {
                 self.wake();
             }
             Step::Set(channel, timeout, pretimeout) => {
+                self.at(channel)?;
                 let times = self.times(timeout, pretimeout)?;
                 let channel = self.at(channel)?;
                 *channel = (times, channel.1.map(|_| Count::new(times.0)));
