@@ -12,7 +12,7 @@ use virtio_rng::{MAX_ANSWER, Source};
 use crate::timers::{Event, Timers};
 use crate::wire::{
     self, BootStatus, Config, F_CONTROL, F_PRETIMEOUT, F_RESTART, PONG, REQUEST, Request, Response,
-    Status, Times,
+    Status,
 };
 use crate::{Cause, Failure, Host, Report, Settings, Verdict};
 
@@ -247,7 +247,7 @@ impl Watchdog {
     /// The machine was reset. If that was our doing, the guest is told why.
     fn machine_reset(&mut self) {
         self.account();
-        self.timers.reset(self.now());
+        self.timers.guest_reset(self.now());
     }
 
     /// Remembers why the guest was reset, or that it was not our doing.
@@ -330,10 +330,7 @@ impl Device for Watchdog {
         let config = Config {
             min_timeout: settings.min_timeout,
             max_timeout: settings.max_timeout,
-            default: Times {
-                timeout: settings.timeout,
-                pretimeout: settings.pretimeout,
-            },
+            default: settings.times(),
             max_suspend: settings.max_suspend,
             num_channels: settings.channels,
             flags: self.timers.flags(),

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::wire::{Status, Times};
+
 /// What the host allows.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -38,6 +40,29 @@ impl Default for Settings {
             boot_timeout: None,
             lock: false,
             max_suspend: Some(Duration::from_secs(3600)),
+        }
+    }
+}
+
+impl Settings {
+    /// What a channel has if the driver does not say.
+    pub(crate) fn times(&self) -> Times {
+        Times {
+            timeout: self.timeout,
+            pretimeout: self.pretimeout,
+        }
+    }
+
+    /// What a channel has if the driver says this, or nothing.
+    pub(crate) fn check(&self, times: Option<Times>) -> Result<Times, Status> {
+        let Some(times) = times else {
+            return Ok(self.times());
+        };
+        let allowed = self.min_timeout..=self.max_timeout;
+        if allowed.contains(&times.timeout) && times.pretimeout < times.timeout {
+            Ok(times)
+        } else {
+            Err(Status::Range)
         }
     }
 }

@@ -7,11 +7,13 @@
 
 mod clock;
 mod run;
+mod sleep;
 
 use std::time::Duration;
 
 use clock::Clock;
 use run::{Channel, Run};
+use sleep::{Sleep, Wake};
 
 use crate::settings::{Cause, Settings};
 use crate::wire::{Flags, State, Status, Times};
@@ -37,8 +39,7 @@ pub(crate) struct Timers {
     boot: Option<Run>,
     channels: Vec<Channel>,
     locked: bool,
-    /// Until when, if the channels are suspended.
-    suspended: Option<Duration>,
+    sleep: Sleep,
     /// A timer ran out, and whoever asks has been told.
     told_due: bool,
     expired: Option<Cause>,
@@ -47,17 +48,14 @@ pub(crate) struct Timers {
 impl Timers {
     /// Nothing runs.
     pub(crate) fn new(settings: Settings) -> Self {
-        let times = Times {
-            timeout: settings.timeout,
-            pretimeout: settings.pretimeout,
-        };
+        let times = settings.times();
         let channel = Channel { times, run: None };
         Self {
             channels: vec![channel; settings.channels.into()],
             clock: Clock::default(),
             boot: None,
             locked: settings.lock,
-            suspended: None,
+            sleep: Sleep::default(),
             told_due: false,
             expired: None,
             settings,
@@ -71,7 +69,7 @@ impl Timers {
     /// The guest begins: everything is as at first, and the boot timer runs.
     pub(crate) fn begin(&mut self, now: Duration) {
         *self = Self::new(self.settings.clone());
-        self.reset(now);
+        self.guest_reset(now);
     }
 
     /// There is no guest.
@@ -79,12 +77,24 @@ impl Timers {
         *self = Self::new(self.settings.clone());
     }
 
-    /// The device or the guest was reset. A boot timer that runs has no more time than it had, but
-    /// if that was our doing.
+    /// The device was reset, and the guest with it if that was our doing. Else a suspension goes on:
+    /// there are transports that reset a device whose guest goes to sleep, and when it wakes.
     pub(crate) fn reset(&mut self, now: Duration) {
-        let now = self.clock.at(now);
-        let timeout = self.settings.boot_timeout;
-        let fresh = timeout.map(|timeout| Run::new(now, timeout));
+        if !self.sleep.is_on() || self.expired.is_some() {
+            return self.guest_reset(now);
+        }
+        let sleep = self.sleep;
+        self.halt();
+        self.sleep = sleep;
+        if self.boot.is_none() {
+            self.sleep.wakes_to(Wake::Boot);
+        }
+    }
+
+    /// The guest was reset. A boot timer that runs has no more time than it had, but if that was our
+    /// doing.
+    pub(crate) fn guest_reset(&mut self, now: Duration) {
+        let fresh = self.fresh_boot(self.clock.at(now));
         self.halt();
         self.boot = match self.expired.take() {
             None => self.boot.or(fresh),
@@ -112,7 +122,7 @@ impl Timers {
         let Self { channels, .. } = Self::new(self.settings.clone());
         self.channels = channels;
         self.locked = self.settings.lock;
-        self.suspended = None;
+        self.sleep = Sleep::default();
         self.told_due = false;
     }
 
@@ -122,7 +132,7 @@ impl Timers {
         if self.expired.is_some() {
             return;
         }
-        self.wake(now);
+        self.hear(now);
         let boot = self.boot.take();
         if let Some(channel) = self.channels.first_mut() {
             let mut run = Run::new(now, channel.times.timeout);
@@ -136,7 +146,7 @@ impl Timers {
         let channel = self.channel_mut(channel)?;
         channel.run.ok_or(Status::Invalid)?;
         channel.run = Some(Run::new(now, channel.times.timeout));
-        self.wake(now);
+        self.hear(now);
         Ok(())
     }
 
@@ -148,14 +158,14 @@ impl Timers {
         now: Duration,
     ) -> Result<(), Status> {
         let now = self.clock.at(now);
-        let checked = self.check(times);
+        let checked = self.settings.check(times);
         let channel = self.channel_mut(channel)?;
         let times = checked?;
         channel.times = times;
         channel.run = Some(Run::new(now, times.timeout));
         self.locked |= lock;
+        self.hear(now);
         self.boot = None;
-        self.wake(now);
         Ok(())
     }
 
@@ -176,7 +186,7 @@ impl Timers {
         now: Duration,
     ) -> Result<(), Status> {
         let now = self.clock.at(now);
-        let checked = self.check(times);
+        let checked = self.settings.check(times);
         let channel = self.channel_mut(channel)?;
         let times = checked?;
         channel.times = times;
@@ -190,13 +200,15 @@ impl Timers {
         channel.map(|_| ()).ok_or(Status::Invalid)
     }
 
-    /// A second one is no more than the first.
+    /// A second one is no more than the first, unless there was a sign of life in between, or nothing
+    /// to give one for.
     pub(crate) fn suspend(&mut self, now: Duration) -> Result<(), Status> {
         let now = self.clock.at(now);
         self.watching()?;
-        let max = self.settings.max_suspend.unwrap_or(Duration::MAX);
-        self.suspended
-            .get_or_insert_with(|| now.saturating_add(max));
+        if !self.runs() && self.boot.is_none() && !self.sleep.is_on() {
+            self.sleep.renew();
+        }
+        self.sleep.begin(now, self.settings.max_suspend);
         Ok(())
     }
 
@@ -213,6 +225,7 @@ impl Timers {
             return Err(Status::Locked);
         }
         self.boot = None;
+        self.sleep.wakes_to(Wake::GoOn);
         Ok(())
     }
 
@@ -243,15 +256,16 @@ impl Timers {
         if self.expired.is_some() || self.clock.is_stopped() {
             return None;
         }
-        if self.suspended.is_some_and(|until| until <= now) {
+        if self.sleep.end().is_some_and(|end| end <= now) {
             self.wake(now);
         }
         if let (Some(cause), false) = (self.due(now), self.told_due) {
             self.told_due = true;
             return Some(Event::Due(cause));
         }
+        let is_awake = !self.sleep.is_on();
         for (number, channel) in (0..).zip(&mut self.channels) {
-            let (times, Some(run), None) = (channel.times, &mut channel.run, self.suspended) else {
+            let (times, Some(run), true) = (channel.times, &mut channel.run, is_awake) else {
                 continue;
             };
             let [late, pretimeout] = run.tells_at(times, now);
@@ -273,12 +287,11 @@ impl Timers {
         if self.expired.is_some() || self.clock.is_stopped() {
             return None;
         }
-        let suspended = self.suspended.is_some();
-        let channels = self.channels.iter().filter(|_| !suspended);
+        let channels = self.channels.iter().filter(|_| !self.sleep.is_on());
         let told = channels.filter_map(|channel| Some(channel.run?.tells_at(channel.times, now)));
         let due = self.deadlines().filter(|_| !self.told_due);
         let next = due.map(|(_, at)| at).chain(told.flatten().flatten());
-        let next = next.chain(self.suspended).min()?;
+        let next = next.chain(self.sleep.end()).min()?;
         Some(next.saturating_sub(now))
     }
 
@@ -388,7 +401,7 @@ impl Timers {
             locked: self.locked,
             running: self.runs(),
             boot: self.boot.is_some(),
-            suspended: self.suspended.is_some(),
+            suspended: self.sleep.is_on(),
             expired: self.expired.is_some(),
         }
     }
@@ -421,43 +434,43 @@ impl Timers {
         watching.map(|()| channel)
     }
 
-    fn check(&self, times: Option<Times>) -> Result<Times, Status> {
-        let settings = &self.settings;
-        let Some(times) = times else {
-            return Ok(Times {
-                timeout: settings.timeout,
-                pretimeout: settings.pretimeout,
-            });
-        };
-        let allowed = settings.min_timeout..=settings.max_timeout;
-        if allowed.contains(&times.timeout) && times.pretimeout < times.timeout {
-            Ok(times)
-        } else {
-            Err(Status::Range)
-        }
+    /// A sign of life.
+    fn hear(&mut self, now: Duration) {
+        self.wake(now);
+        self.sleep.renew();
     }
 
     /// Ends a suspension, if there is one: all that runs has all of its time again.
     fn wake(&mut self, now: Duration) {
-        if self.suspended.take().is_some() {
-            for channel in &mut self.channels {
-                channel.run = channel.run.map(|_| Run::new(now, channel.times.timeout));
-            }
+        let Some(wake) = self.sleep.wake() else {
+            return;
+        };
+        for channel in &mut self.channels {
+            channel.run = channel.run.map(|_| Run::new(now, channel.times.timeout));
         }
+        if wake == Wake::Boot {
+            self.boot = self.fresh_boot(now);
+        }
+    }
+
+    fn fresh_boot(&self, now: Duration) -> Option<Run> {
+        let timeout = self.settings.boot_timeout?;
+        Some(Run::new(now, timeout))
     }
 
     /// How long until a channel expires that runs. One that is suspended has all of its time again when
     /// it goes on.
     fn left(&self, times: Times, run: Run, now: Duration) -> Duration {
-        match self.suspended {
-            Some(_) => times.timeout,
-            None => run.deadline.saturating_sub(now),
+        if self.sleep.is_on() {
+            times.timeout
+        } else {
+            run.deadline.saturating_sub(now)
         }
     }
 
     /// When each timer that runs and does not stand still runs out.
     fn deadlines(&self) -> impl Iterator<Item = (Cause, Duration)> + '_ {
-        let awake = self.suspended.is_none();
+        let awake = !self.sleep.is_on();
         let channels = self
             .channels
             .iter()

@@ -3,6 +3,8 @@
 //! The state machine, edge by edge.
 
 mod model;
+mod sleep;
+mod step;
 
 use super::*;
 
@@ -302,57 +304,6 @@ fn a_guest_that_seems_to_be_paused_again_and_again_does_not_boot_for_ever() {
         guest.timers.reset(guest.now);
     }
     assert_eq!(guest.timers.expire(guest.now), Some(Cause::Boot));
-}
-
-#[test]
-fn suspended_channels_stand_still_and_have_all_their_time_when_they_go_on() {
-    for wake in [
-        |guest: &mut Guest| guest.timers.resume(guest.now),
-        |guest: &mut Guest| guest.timers.ping(1, guest.now),
-        |guest: &mut Guest| guest.timers.start(1, None, false, guest.now),
-        |guest: &mut Guest| {
-            guest.timers.plain_ping(guest.now);
-            Ok(())
-        },
-    ] {
-        let mut guest = Guest::running();
-        guest.timers.start(1, None, false, guest.now).unwrap();
-        guest.pass(15);
-        assert_eq!(guest.timers.suspend(guest.now), Ok(()));
-        assert_eq!(guest.pass(49), []);
-        assert_eq!(guest.timers.time_left(0, guest.now), Some(20 * SECOND));
-        assert_eq!(guest.timers.state(0, guest.now), State::Running);
-        assert_eq!(wake(&mut guest), Ok(()));
-        assert_eq!(guest.timers.time_left(0, guest.now), Some(20 * SECOND));
-        assert!(!guest.timers.flags().suspended);
-    }
-}
-
-#[test]
-fn a_guest_that_sleeps_too_long_or_suspends_again_and_again_is_due() {
-    let mut guest = Guest::running();
-    for _ in 0..5 {
-        assert_eq!(guest.timers.suspend(guest.now), Ok(()));
-        assert_eq!(guest.passes(10), []);
-    }
-    assert_eq!(guest.passes(20).last(), Some(&(20.0, DUE)));
-}
-
-#[test]
-fn a_suspension_waits_for_ever_if_the_host_says_so_but_the_boot_does_not_wait() {
-    let mut guest = Guest::new(Settings {
-        max_suspend: None,
-        ..settings()
-    });
-    guest.timers.suspend(guest.now).unwrap();
-    assert_eq!(guest.passes(60), [(60.0, Event::Due(Cause::Boot))]);
-    let mut guest = Guest::new(Settings {
-        max_suspend: None,
-        ..settings()
-    });
-    guest.timers.start(0, None, false, guest.now).unwrap();
-    guest.timers.suspend(guest.now).unwrap();
-    assert_eq!(guest.passes(u32::MAX), []);
 }
 
 #[test]

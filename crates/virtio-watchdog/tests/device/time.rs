@@ -141,6 +141,26 @@ fn a_driver_that_lets_its_device_go_has_to_boot() {
     assert_eq!(guest.flags(), 1 << 1);
 }
 
+/// As virtio-pci does it when the guest goes to sleep, while the machine goes on.
+#[test]
+fn dev_19_a_guest_that_sleeps_does_not_boot_before_it_wakes() {
+    let mut guest = Guest::new(short());
+    guest.ok(2, 0);
+    assert_eq!(guest.ok(6, 0)[2], 1 << 1 | 1 << 3);
+    guest.device.stop(0);
+    guest.say(Verdict::NotPaused);
+    assert_eq!(guest.flags(), 1 << 3);
+    guest.device.reset();
+    guest.device.negotiated(0b111);
+    assert_eq!(guest.flags(), 1 << 3);
+    assert_eq!(guest.time_left(), u32::MAX);
+    assert_eq!(guest.ok(7, 0)[2], 1 << 2);
+
+    guest.ok(6, 0);
+    guest.say(Verdict::Reset);
+    assert_eq!(guest.flags(), 1 << 2);
+}
+
 #[test]
 fn the_host_knows_of_failures_that_no_timer_sees() {
     for cause in [Cause::Panic, Cause::Relayed] {

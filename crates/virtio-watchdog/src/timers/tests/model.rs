@@ -5,70 +5,8 @@
 use proptest::prelude::*;
 
 use super::SECOND;
+use super::step::{Step, settings, step};
 use crate::timers::*;
-
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Pass(u32),
-    Plain,
-    Ping(u16),
-    Start(u16, u32, u32, bool),
-    Stop(u16),
-    Set(u16, u32, u32),
-    Suspend,
-    Resume,
-    BootDone,
-    Freeze,
-    Thaw,
-    Reset,
-    Excuse(u32, bool),
-    Expire,
-    Settle,
-    Dump(u32),
-    Begin,
-    End,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let channel = 0u16..4;
-    let set = (channel.clone(), 0u32..14, 0u32..14);
-    let lock = prop::bool::weighted(0.2);
-    prop_oneof![
-        10 => (0u32..20).prop_map(Step::Pass),
-        3 => Just(Step::Plain),
-        3 => channel.clone().prop_map(Step::Ping),
-        3 => (set.clone(), lock).prop_map(|((channel, timeout, pretimeout), lock)| {
-            Step::Start(channel, timeout, pretimeout, lock)
-        }),
-        1 => channel.prop_map(Step::Stop),
-        1 => set.prop_map(|(channel, timeout, pretimeout)| {
-            Step::Set(channel, timeout, pretimeout)
-        }),
-        2 => prop::sample::select(vec![Step::Suspend, Step::Resume]),
-        3 => prop::sample::select(vec![Step::Freeze, Step::Thaw, Step::Thaw]),
-        2 => prop::sample::select(vec![Step::BootDone, Step::Reset]),
-        2 => (1u32..9, any::<bool>()).prop_map(|(time, limited)| Step::Excuse(time, limited)),
-        2 => Just(Step::Expire),
-        1 => prop::sample::select(vec![Step::Settle, Step::Begin, Step::End]),
-        1 => (1u32..30).prop_map(Step::Dump),
-    ]
-}
-
-fn settings() -> impl Strategy<Value = Settings> {
-    let maybe = || proptest::option::of((1u32..40).prop_map(|seconds| seconds * SECOND));
-    (1u16..4, 3u32..9, 0u32..3, maybe(), maybe(), any::<bool>()).prop_map(
-        |(channels, timeout, pretimeout, boot_timeout, max_suspend, lock)| Settings {
-            channels,
-            timeout: timeout * SECOND,
-            pretimeout: pretimeout * SECOND,
-            min_timeout: 2 * SECOND,
-            max_timeout: 12 * SECOND,
-            boot_timeout,
-            lock,
-            max_suspend,
-        },
-    )
-}
 
 /// A timer that counts down, in seconds.
 #[derive(Clone, Copy, Debug)]
@@ -103,8 +41,10 @@ struct Model {
     /// Timeout and pretimeout of each channel, and its timer if it runs.
     channels: Vec<((u32, u32), Option<Count>)>,
     locked: bool,
-    /// Seconds left.
-    suspended: Option<u32>,
+    /// Whether the guest boots when it wakes, if it is suspended.
+    suspended: Option<bool>,
+    /// Seconds that are left to be suspended in, from the first time on since a sign of life.
+    sleep: Option<u32>,
     frozen: bool,
     asked: bool,
     expired: bool,
@@ -122,6 +62,7 @@ impl Model {
             channels: vec![(times, None); settings.channels.into()],
             locked: settings.lock,
             suspended: None,
+            sleep: None,
             frozen: false,
             asked: false,
             expired: false,
@@ -132,23 +73,52 @@ impl Model {
     fn halt(&mut self) {
         let new = Self::new(&self.settings);
         (self.channels, self.locked) = (new.channels, new.locked);
-        (self.suspended, self.asked) = (None, false);
+        (self.suspended, self.sleep, self.asked) = (None, None, false);
     }
 
     fn reset(&mut self) {
+        let slept = (self.suspended, self.sleep);
+        if slept.0.is_none() || self.expired {
+            return self.guest_reset();
+        }
         self.halt();
-        if std::mem::take(&mut self.expired) || self.boot.is_none() {
-            let timeout = self.settings.boot_timeout;
-            self.boot = timeout.map(|timeout| Count::new(seconds(timeout)));
+        (self.suspended, self.sleep) = slept;
+        if self.boot.is_none() {
+            self.suspended = Some(true);
         }
     }
 
-    fn wake(&mut self) {
-        if self.suspended.take().is_some() {
-            for (times, count) in &mut self.channels {
-                *count = count.map(|_| Count::new(times.0));
-            }
+    fn guest_reset(&mut self) {
+        self.halt();
+        if std::mem::take(&mut self.expired) || self.boot.is_none() {
+            self.begin_boot();
         }
+    }
+
+    fn begin_boot(&mut self) {
+        let timeout = self.settings.boot_timeout;
+        self.boot = timeout.map(|timeout| Count::new(seconds(timeout)));
+    }
+
+    fn hear(&mut self) {
+        self.wake();
+        self.sleep = None;
+    }
+
+    fn wake(&mut self) {
+        let Some(boots) = self.suspended.take() else {
+            return;
+        };
+        for (times, count) in &mut self.channels {
+            *count = count.map(|_| Count::new(times.0));
+        }
+        if boots {
+            self.begin_boot();
+        }
+    }
+
+    fn runs(&self) -> bool {
+        self.channels.iter().any(|(_, count)| count.is_some())
     }
 
     fn times(&self, timeout: u32, pretimeout: u32) -> Result<(u32, u32), Status> {
@@ -170,30 +140,34 @@ impl Model {
         Ok(channel)
     }
 
+    fn plain_ping(&mut self) {
+        if self.expired {
+            return;
+        }
+        self.hear();
+        let boot = self.boot.take().map_or(0, |boot| boot.left);
+        let (times, count) = &mut self.channels[0];
+        *count = Some(Count {
+            left: times.0.max(boot),
+            ..Count::new(times.0)
+        });
+    }
+
     fn ask(&mut self, step: Step) -> Result<(), Status> {
         match step {
-            Step::Plain if self.expired => {}
-            Step::Plain => {
-                self.wake();
-                let boot = self.boot.take().map_or(0, |boot| boot.left);
-                let (times, count) = &mut self.channels[0];
-                *count = Some(Count {
-                    left: times.0.max(boot),
-                    ..Count::new(times.0)
-                });
-            }
+            Step::Plain => self.plain_ping(),
             Step::Ping(channel) => {
                 let (times, count) = self.at(channel)?;
                 *count.as_mut().ok_or(Status::Invalid)? = Count::new(times.0);
-                self.wake();
+                self.hear();
             }
             Step::Start(channel, timeout, pretimeout, lock) => {
                 self.at(channel)?;
                 let times = self.times(timeout, pretimeout)?;
                 *self.at(channel)? = (times, Some(Count::new(times.0)));
                 self.locked |= lock;
+                self.hear();
                 self.boot = None;
-                self.wake();
             }
             Step::Set(channel, timeout, pretimeout) => {
                 self.at(channel)?;
@@ -211,8 +185,13 @@ impl Model {
             }
             Step::Suspend => {
                 self.at(0)?;
+                if self.suspended.is_none() && self.boot.is_none() && !self.runs() {
+                    self.sleep = None;
+                }
                 let max = self.settings.max_suspend.map_or(u32::MAX, seconds);
-                self.suspended = self.suspended.or(Some(max));
+                if *self.sleep.get_or_insert(max) > 0 {
+                    self.suspended = self.suspended.or(Some(false));
+                }
             }
             Step::Resume => {
                 self.at(0)?;
@@ -220,10 +199,11 @@ impl Model {
             }
             Step::BootDone => {
                 self.at(0)?;
-                if self.settings.lock && self.channels.iter().all(|(_, count)| count.is_none()) {
+                if self.settings.lock && !self.runs() {
                     return Err(Status::Locked);
                 }
                 self.boot = None;
+                self.suspended = self.suspended.map(|_| false);
             }
             _ => unreachable!(),
         }
@@ -263,7 +243,7 @@ impl Model {
         if self.frozen || self.expired {
             return (false, Vec::new());
         }
-        if self.suspended == Some(0) {
+        if self.sleep == Some(0) {
             self.wake();
         }
         let due = self.is_due() && !self.asked;
@@ -288,7 +268,7 @@ impl Model {
         for count in self.counts() {
             count.left = count.left.saturating_sub(1);
         }
-        self.suspended = self.suspended.map(|left| left.saturating_sub(1));
+        self.sleep = self.sleep.map(|left| left.saturating_sub(1));
     }
 
     fn excuse(&mut self, time: u32, limited: bool) -> bool {
@@ -392,6 +372,10 @@ fn rule(timers: &mut Timers, model: &mut Model, step: Step, now: Duration) -> bo
             timers.reset(now);
             model.reset();
         }
+        Step::GuestReset => {
+            timers.guest_reset(now);
+            model.guest_reset();
+        }
         Step::Excuse(time, limited) => {
             let excused = timers.excuse(now, time * SECOND, limited);
             return excused == model.excuse(time, limited);
@@ -417,7 +401,7 @@ fn rule(timers: &mut Timers, model: &mut Model, step: Step, now: Duration) -> bo
         Step::Begin => {
             timers.begin(now);
             *model = Model::new(&model.settings);
-            model.reset();
+            model.guest_reset();
         }
         _ => {
             timers.end();
@@ -455,7 +439,7 @@ proptest! {
             }
             let expected = Flags {
                 locked: model.locked,
-                running: model.channels.iter().any(|(_, count)| count.is_some()),
+                running: model.runs(),
                 boot: model.boot.is_some(),
                 suspended: model.suspended.is_some(),
                 expired: model.expired,
