@@ -41,7 +41,8 @@ pub enum Report {
     Stopped,
     /// The device was reset.
     Reset,
-    /// A channel was not pinged for half of its time.
+    /// Half of a timer's time has passed, be it a channel's or that to boot in. Comes again after a
+    /// pause.
     Late,
     /// A timer has run out: was the guest able to ping? To be answered with [`Verdict::Act`] or
     /// [`Verdict::Excused`].

@@ -24,7 +24,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// What happens as time passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A channel was not pinged for half of its time.
+    /// Half of a timer's time has passed.
     Late,
     /// This channel expires in this time.
     Pretimeout(u16, Duration),
@@ -245,7 +245,8 @@ impl Timers {
                 run.go_on(now, channel.times.timeout.min(GRACE));
             }
         }
-        if let (Some(boot), Some(timeout)) = (&mut self.boot, self.settings.boot_timeout) {
+        if let Some(boot) = &mut self.boot {
+            let timeout = self.settings.boot_timeout.unwrap_or_default();
             boot.go_on(now, timeout.min(GRACE));
         }
     }
@@ -263,17 +264,20 @@ impl Timers {
             self.told_due = true;
             return Some(Event::Due(cause));
         }
-        let is_awake = !self.sleep.is_on();
-        for (number, channel) in (0..).zip(&mut self.channels) {
-            let (times, Some(run), true) = (channel.times, &mut channel.run, is_awake) else {
-                continue;
-            };
-            let [late, pretimeout] = run.tells_at(times, now);
-            if late.is_some_and(|at| at <= now) {
+        let channels = self.channels.iter_mut().filter(|_| !self.sleep.is_on());
+        let runs = channels.filter_map(|channel| channel.run.as_mut());
+        for run in runs.chain(&mut self.boot) {
+            if run.late_at().is_some_and(|at| at <= now) {
                 run.told_late = true;
                 return Some(Event::Late);
             }
-            if pretimeout.is_some_and(|at| at <= now) {
+        }
+        let channels = self.channels.iter_mut().filter(|_| !self.sleep.is_on());
+        for (number, channel) in (0..).zip(channels) {
+            let (times, Some(run)) = (channel.times, &mut channel.run) else {
+                continue;
+            };
+            if run.pretimeout_at(times, now).is_some_and(|at| at <= now) {
                 run.told_pretimeout = true;
                 return Some(Event::Pretimeout(number, run.deadline - now));
             }
@@ -288,10 +292,12 @@ impl Timers {
             return None;
         }
         let channels = self.channels.iter().filter(|_| !self.sleep.is_on());
-        let told = channels.filter_map(|channel| Some(channel.run?.tells_at(channel.times, now)));
+        let runs = channels.filter_map(|channel| Some((channel.times, channel.run?)));
+        let told = runs.flat_map(|(times, run)| [run.late_at(), run.pretimeout_at(times, now)]);
+        let boot_is_late = self.boot.and_then(|boot| boot.late_at());
+        let told = told.chain([boot_is_late, self.sleep.end()]);
         let due = self.deadlines().filter(|_| !self.told_due);
-        let next = due.map(|(_, at)| at).chain(told.flatten().flatten());
-        let next = next.chain(self.sleep.end()).min()?;
+        let next = due.map(|(_, at)| at).chain(told.flatten()).min()?;
         Some(next.saturating_sub(now))
     }
 

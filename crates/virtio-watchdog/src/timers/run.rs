@@ -45,8 +45,10 @@ impl Run {
         }
     }
 
-    /// After a pause it has `least` left, or more.
+    /// After a pause it has `least` left, or more. That it is late is told again: whoever looked at
+    /// the guest then saw one that was to be paused.
     pub(super) fn go_on(&mut self, now: Duration, least: Duration) {
+        self.told_late = false;
         let left = self.deadline.saturating_sub(now);
         let more = least.saturating_sub(left).min(self.grace);
         if !more.is_zero() {
@@ -55,15 +57,15 @@ impl Run {
         }
     }
 
-    /// When a channel with these `times` is late, and when its pretimeout comes, as far as that is
-    /// still to be told.
-    pub(super) fn tells_at(&self, times: Times, now: Duration) -> [Option<Duration>; 2] {
+    /// When half of its time has passed, if that is still to be told.
+    pub(super) fn late_at(&self) -> Option<Duration> {
         let late = self.since + self.deadline.saturating_sub(self.since) / 2;
+        (!self.told_late).then_some(late)
+    }
+
+    /// When the pretimeout of a channel with these `times` comes, if that is still to be told.
+    pub(super) fn pretimeout_at(&self, times: Times, now: Duration) -> Option<Duration> {
         let tells = !self.told_pretimeout && !times.pretimeout.is_zero() && self.deadline > now;
-        let pretimeout = self.deadline.saturating_sub(times.pretimeout);
-        [
-            (!self.told_late).then_some(late),
-            tells.then_some(pretimeout),
-        ]
+        tells.then(|| self.deadline.saturating_sub(times.pretimeout))
     }
 }

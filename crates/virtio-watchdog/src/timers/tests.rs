@@ -69,7 +69,7 @@ impl Guest {
         happened
     }
 
-    /// The same, but for channels that are late.
+    /// The same, but for timers that are late.
     fn passes(&mut self, seconds: u32) -> Vec<(f64, Event)> {
         let mut happened = self.pass(seconds);
         happened.retain(|(_, event)| *event != Event::Late);
@@ -157,6 +157,31 @@ fn a_channel_that_is_not_pinged_is_late_tells_and_is_due() {
     assert_eq!(guest.timers.expire(guest.now), Some(Cause::Channel(0)));
     assert_eq!(guest.timers.state(0, guest.now), State::Expired);
     assert_eq!(guest.pass(1000), []);
+}
+
+#[test]
+fn a_guest_that_boots_is_late_when_half_of_its_time_has_passed() {
+    let mut guest = Guest::new(settings());
+    let boot = Event::Due(Cause::Boot);
+    assert_eq!(guest.pass(60), [(30.0, Event::Late), (60.0, boot)]);
+}
+
+/// Whoever looks at the guest then is to look at what comes after the pause.
+#[test]
+fn who_is_late_is_so_again_after_a_pause() {
+    let mut guest = Guest::running();
+    guest.timers.freeze(guest.now);
+    guest.timers.thaw(guest.now);
+    assert_eq!(guest.pass(12), [(10.0, Event::Late)]);
+    guest.timers.freeze(guest.now);
+    assert_eq!(guest.pass(100), []);
+    guest.timers.thaw(guest.now);
+    assert_eq!(guest.pass(3), [(0.0, Event::Late)]);
+    let mut guest = Guest::new(settings());
+    assert_eq!(guest.pass(40), [(30.0, Event::Late)]);
+    guest.timers.freeze(guest.now);
+    guest.timers.thaw(guest.now);
+    assert_eq!(guest.pass(3), [(0.0, Event::Late)]);
 }
 
 #[test]
@@ -296,7 +321,7 @@ fn the_boot_of_a_guest_that_is_paused_waits_too() {
 fn a_guest_that_seems_to_be_paused_again_and_again_does_not_boot_for_ever() {
     let mut guest = Guest::new(settings());
     let mut boots = 0;
-    while guest.pass(9).is_empty() {
+    while guest.passes(9).is_empty() {
         boots += 9;
         assert!(boots < 60 + 4 * 60 + 9);
         guest.timers.freeze(guest.now);

@@ -180,6 +180,7 @@ fn a_guest_that_writes_down_why_it_panicked_need_not_ping() {
     guest.say(Verdict::Dumping(LONG));
     assert_eq!(guest.flags(), 1 << 2);
     guest.say(Verdict::Dumping(SHORT));
+    assert_eq!(guest.wait(), Report::Late);
     let Report::Due(failure) = guest.wait() else {
         panic!("not due");
     };
