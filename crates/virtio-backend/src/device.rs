@@ -69,7 +69,7 @@ pub trait Device: Send + 'static {
     fn lent(&mut self, _queue: u16) {}
 
     /// A file descriptor or a timer is ready that the device asked [`Watch`](crate::Watch) to look
-    /// after.
+    /// after. What the driver asked for before comes before.
     fn ready(&mut self, _token: Token) {}
 
     /// `queue` is about to stop: finish what is being worked on. The front end waits meanwhile, and

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::num::Wrapping;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -123,6 +124,19 @@ impl Vring {
             None if ring.listen() => Next::More,
             None => Next::Nothing(ring.pause()),
         }
+    }
+
+    /// Whether the driver made something available that was not taken yet, be it kicked or not.
+    pub(super) fn has_next(&self) -> bool {
+        let ring = self.0.lock();
+        let queue = ring.vring.get_queue();
+        let next = queue.next_avail();
+        // What cannot be read is for whoever takes it.
+        let is_next = |index: Wrapping<u16>| index.0 != next;
+        ring.running()
+            && queue
+                .avail_idx(&*ring.memory, Ordering::Acquire)
+                .map_or(true, is_next)
     }
 
     /// Writes what was held back while the ring was stopped, and events that waited for buffers.

@@ -304,7 +304,15 @@ impl<D: Device> VhostUserBackend for Session<D> {
                 }
                 self.serve(queue, vring, device, request);
             }
-            None if event == Self::WATCH => self.guest.watch.poll(|token| device.ready(token)),
+            None if event == Self::WATCH => {
+                // Its kick may be still under way.
+                for ((queue, vring), kind) in (0..).zip(vrings).zip(D::QUEUES) {
+                    if *kind == Queue::Requests && vring.has_next() {
+                        self.serve(queue, vring, device, request);
+                    }
+                }
+                self.guest.watch.poll(|token| device.ready(token));
+            }
             // The one way to end the worker.
             None if self.over.load(Ordering::Acquire) => {
                 return Err(io::ErrorKind::ConnectionAborted.into());

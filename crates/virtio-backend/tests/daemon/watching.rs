@@ -7,8 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-use virtio_backend::testing::{LIMIT, Server, Vm, feature};
-use virtio_backend::{Device, Queue, Reply, Timer, Token};
+use virtio_backend::testing::{Direct, LIMIT, Layout, Memory, Ring, Server, Vm, feature};
+use virtio_backend::{Device, Queue, Reply, Timer, Token, Watch};
 
 use crate::common::REQUESTS;
 
@@ -68,22 +68,26 @@ impl Device for Listener {
     }
 }
 
+impl Listener {
+    fn new(world: UnixStream, heard: Sender<u8>, watch: &Watch) -> Self {
+        watch.add(&world, WORLD).unwrap();
+        let timer = watch.timer(TIMER).unwrap();
+        Self {
+            world,
+            timer,
+            held: Vec::new(),
+            heard,
+        }
+    }
+}
+
 /// A listener, the world that it listens to, and what it heard of the driver and of the world.
 ///
 /// In this order, since the last is dropped first: the world outlives its listener.
 fn listener() -> (UnixStream, Receiver<u8>, Server<Listener>) {
     let (ours, world) = UnixStream::pair().unwrap();
     let (heard, hears) = mpsc::channel();
-    let server = Server::new(|watch| {
-        watch.add(&world, WORLD).unwrap();
-        let timer = watch.timer(TIMER).unwrap();
-        Listener {
-            world,
-            timer,
-            held: Vec::new(),
-            heard,
-        }
-    });
+    let server = Server::new(|watch| Listener::new(world, heard, watch));
     (ours, hears, server)
 }
 
@@ -101,6 +105,25 @@ fn a_timer_answers_a_request() {
         let answer = vm.rings[REQUESTS].ask(&[b"soon"], &[8]);
         assert_eq!(answer.as_deref(), Some(&b"late"[..]));
     }
+}
+
+/// The worker may come to what is watched before it comes to the driver's kick.
+#[test]
+fn what_the_driver_asked_for_before_comes_before_what_is_watched() {
+    let (mut ours, world) = UnixStream::pair().unwrap();
+    let (heard, hears) = mpsc::channel();
+    let memory = Memory::new(&[(0x10_0000, 0x1_0000)]);
+    let layout = Layout::new(&memory, 4);
+    let mut ring = Ring::new(&memory, layout);
+    let device = Direct::new(&memory, |watch| Listener::new(world, heard, watch));
+    assert!(device.start(REQUESTS, &layout, 0));
+
+    let head = ring.add(&memory.chain(&[b"?"], &[8]));
+    ring.push(head);
+    ours.write_all(b"x").unwrap();
+    device.poll();
+    assert_eq!(hears.try_iter().collect::<Vec<_>>(), b"?x");
+    assert_eq!(ring.pop().map(|used| used.len), Some(1));
 }
 
 #[test]
