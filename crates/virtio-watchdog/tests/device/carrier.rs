@@ -7,7 +7,7 @@ use virtio_backend::{Device, Watch};
 use virtio_rng::System;
 use virtio_watchdog::{Report, Watchdog};
 
-use crate::common::{SHORT, script, settings};
+use crate::common::{SHORT, readable, script, settings};
 
 #[test]
 fn a_ping_is_answered_with_entropy_and_is_a_sign_of_life() {
@@ -33,11 +33,7 @@ fn a_ping_is_answered_with_entropy_and_is_a_sign_of_life() {
     assert_eq!(ask(&[], 0), b"");
     assert_eq!(reports.try_iter().last(), Some(Report::Connected(None)));
     while !matches!(reports.try_iter().last(), Some(Report::Due(_))) {
-        let mut fds = [rustix::event::PollFd::new(
-            &watch,
-            rustix::event::PollFlags::IN,
-        )];
-        rustix::event::poll(&mut fds, None).unwrap();
+        readable(&watch);
         watch.poll(|token| device.ready(token));
     }
 }

@@ -53,6 +53,13 @@ impl Host for Scripted {
     }
 }
 
+impl Script {
+    /// The host is going to say this.
+    pub(crate) fn decide(&self, verdict: Verdict) {
+        self.verdicts.lock().unwrap().push_back(verdict);
+    }
+}
+
 pub(crate) fn settings() -> Settings {
     Settings {
         channels: 2,
@@ -130,7 +137,7 @@ impl Guest {
 
     /// The host says something.
     pub(crate) fn say(&mut self, verdict: Verdict) {
-        self.script.verdicts.lock().unwrap().push_back(verdict);
+        self.script.decide(verdict);
         self.device.ready(VERDICT);
     }
 
@@ -145,9 +152,7 @@ impl Guest {
             if let Ok(report) = self.reports.try_recv() {
                 return report;
             }
-            let mut fds = [PollFd::new(&self.watch, PollFlags::IN)];
-            let limit = Timespec::try_from(LIMIT).unwrap();
-            assert_ne!(poll(&mut fds, Some(&limit)), Ok(0), "no report");
+            readable(&self.watch);
             self.watch.poll(|token| self.device.ready(token));
         }
     }
@@ -180,6 +185,13 @@ impl Guest {
     pub(crate) fn time_left(&self) -> u32 {
         u32::from_le_bytes(self.device.config()[0x20..].try_into().unwrap())
     }
+}
+
+/// Waits until something happens to a device.
+pub(crate) fn readable(watch: &Watch) {
+    let mut fds = [PollFd::new(watch, PollFlags::IN)];
+    let limit = Timespec::try_from(LIMIT).unwrap();
+    assert_ne!(poll(&mut fds, Some(&limit)), Ok(0), "nothing happens");
 }
 
 /// Lets as much time pass as another guest has.

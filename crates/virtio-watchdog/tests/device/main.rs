@@ -12,5 +12,6 @@ mod carrier;
 mod common;
 mod requests;
 mod resets;
+mod ring;
 mod sessions;
 mod time;
