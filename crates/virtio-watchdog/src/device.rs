@@ -40,6 +40,8 @@ pub struct Watchdog {
     armed: Option<Duration>,
     events: Option<Events>,
     features: u64,
+    /// There is a front end.
+    connected: bool,
     /// The machine is paused; the queues are stopped. Either way time stands still.
     paused: bool,
     stopped: bool,
@@ -70,6 +72,7 @@ impl Watchdog {
             armed: None,
             events: None,
             features: 0,
+            connected: false,
             paused: false,
             stopped: false,
             boot_status: None,
@@ -197,6 +200,7 @@ impl Watchdog {
     fn verdict(&mut self, verdict: Verdict) {
         let now = self.now();
         match verdict {
+            Verdict::Reset => self.machine_reset(),
             Verdict::Paused => {
                 self.paused = true;
                 self.set_clock();
@@ -205,6 +209,10 @@ impl Watchdog {
                 self.paused = false;
                 self.set_clock();
             }
+            Verdict::Failed(Cause::Relayed) => self.fail(Cause::Relayed),
+            Verdict::Settled => self.timers.settle(),
+            // Of a machine that went away.
+            _ if !self.connected => {}
             // A driver that lets its device go, or is about to start anew.
             Verdict::NotPaused if self.stopped => {
                 self.stopped = false;
@@ -214,7 +222,6 @@ impl Watchdog {
                 }
             }
             Verdict::NotPaused => {}
-            Verdict::Reset => self.machine_reset(),
             Verdict::Excused { time, limited } => {
                 if !self.timers.excuse(now, time, limited) {
                     self.expire();
@@ -230,7 +237,6 @@ impl Watchdog {
             }
             Verdict::Failed(cause) => self.fail(cause),
             Verdict::Dumping(time) => self.timers.await_reset(now, time),
-            Verdict::Settled => self.timers.settle(),
         }
     }
 
@@ -244,10 +250,16 @@ impl Watchdog {
         }
     }
 
-    /// The machine was reset. If that was our doing, the guest is told why.
+    /// The machine was reset. If that was our doing, the guest is told why. Without a front end nobody
+    /// would ever tell that it has booted, and what is no doing of ours may be of a machine before.
     fn machine_reset(&mut self) {
-        self.account();
-        self.timers.guest_reset(self.now());
+        if self.connected {
+            self.account();
+            self.timers.guest_reset(self.now());
+        } else if self.timers.expired().is_some() {
+            self.account();
+            self.timers.settle();
+        }
     }
 
     /// Remembers why the guest was reset, or that it was not our doing.
@@ -307,7 +319,7 @@ impl Device for Watchdog {
     }
 
     fn connected(&mut self, process: Option<u32>) {
-        (self.paused, self.stopped) = (false, false);
+        (self.connected, self.paused, self.stopped) = (true, false, false);
         let now = self.now();
         self.timers.begin(now);
         self.host.report(Report::Connected(process));
@@ -404,6 +416,7 @@ impl Device for Watchdog {
 
     /// A machine that went away may have been reset like that.
     fn disconnected(&mut self) {
+        self.connected = false;
         self.events = None;
         self.features = 0;
         self.account();

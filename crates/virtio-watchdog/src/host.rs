@@ -64,7 +64,8 @@ pub struct Failure {
     pub excused: Duration,
 }
 
-/// What the host decided, or heard of the machine.
+/// What the host decided, or heard of the machine. While there is no front end it starts nothing, but
+/// that a machine of which another watchdog says so has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The machine is paused.

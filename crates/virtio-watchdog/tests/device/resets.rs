@@ -5,7 +5,7 @@
 use virtio_backend::Device;
 use virtio_watchdog::{Cause, Report, Verdict};
 
-use crate::common::{ALL, Guest, settings};
+use crate::common::{ALL, Guest, SHORT, settings};
 
 /// A guest that failed.
 fn failed(cause: Cause) -> Guest {
@@ -69,6 +69,8 @@ fn a_machine_that_comes_again_after_it_was_ended_is_told_why() {
     let mut guest = failed(Cause::Boot);
     guest.device.disconnected();
     assert_eq!(guest.flags(), 0);
+    // Said before, and read now.
+    guest.say(Verdict::Reset);
     guest.device.connected(None);
     assert_eq!(guest.boot_status(), (2, 1));
     assert_eq!(guest.flags(), 1 << 2);
@@ -85,4 +87,48 @@ fn a_guest_without_a_front_end_is_not_watched() {
     assert_eq!(guest.report(), Report::Disconnected);
     assert_eq!(guest.time_left(), u32::MAX);
     assert!(guest.is_silent());
+}
+
+/// The monitor is listened to also then (`--relay`), and a verdict may be older than the end.
+#[test]
+fn what_the_host_says_without_a_front_end_starts_nothing() {
+    let mut guest = Guest::new(settings());
+    guest.ok(2, 0);
+    guest.device.stop(0);
+    guest.device.disconnected();
+    assert_eq!(guest.report(), Report::Stopped);
+    assert_eq!(guest.report(), Report::Disconnected);
+    for verdict in [
+        Verdict::NotPaused,
+        Verdict::Paused,
+        Verdict::Reset,
+        Verdict::Resumed,
+        Verdict::Reset,
+        Verdict::Dumping(SHORT),
+        Verdict::Failed(Cause::Panic),
+        Verdict::Act,
+    ] {
+        guest.say(verdict);
+        assert_eq!((guest.flags(), guest.time_left()), (0, u32::MAX));
+    }
+    assert!(guest.is_silent());
+}
+
+#[test]
+fn a_machine_without_a_front_end_fails_when_another_watchdog_says_so() {
+    let mut guest = Guest::new(settings());
+    guest.device.disconnected();
+    assert_eq!(guest.report(), Report::Disconnected);
+    for (count, end) in [
+        (1, Verdict::Reset),
+        (1, Verdict::Settled),
+        (2, Verdict::Reset),
+    ] {
+        guest.say(Verdict::Failed(Cause::Relayed));
+        assert!(matches!(guest.report(), Report::Failed(_)));
+        guest.say(end);
+        assert_eq!((guest.flags(), guest.boot_status()), (0, (1, count)));
+    }
+    guest.device.connected(None);
+    assert_eq!(guest.flags(), 1 << 2);
 }
