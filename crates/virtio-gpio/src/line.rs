@@ -19,6 +19,11 @@ pub(crate) struct Line {
     state: State,
     /// What it is, or will be, driven at as an output. The driver may say that first.
     value: bool,
+    /// Of an interrupt that was asked for and could not be enabled. The specification has buffers of
+    /// an interrupt that is not enabled returned at once, but Linux does not look at the answer, and
+    /// queues buffers again as soon as they are returned: they would go to and fro without end. Only
+    /// such a line holds them, as one that is masked, until the driver disables the interrupt.
+    refused: Option<Mask>,
 }
 
 /// Only an input has an interrupt.
@@ -63,6 +68,7 @@ impl Line {
             access,
             state: State::None,
             value: false,
+            refused: None,
         }
     }
 
@@ -111,6 +117,14 @@ impl Line {
     /// Enables the interrupt. Linux asks for that without a direction, and for another type without
     /// disabling first.
     pub(crate) fn enable(&mut self, kind: IrqType) -> Result<(), Fault> {
+        let enabled = self.try_enable(kind);
+        if enabled.is_err() && !matches!(self.state, State::In(Some(_))) {
+            self.refused.get_or_insert(Mask::Masked { latched: false });
+        }
+        enabled
+    }
+
+    fn try_enable(&mut self, kind: IrqType) -> Result<(), Fault> {
         self.permit(Direction::In)?;
         if matches!(self.state, State::Out) {
             return Err(Fault::Guest("is an output"));
@@ -121,7 +135,10 @@ impl Line {
                 mask: mask @ Mask::Unmasked(_),
                 ..
             })) => mask,
-            _ => Mask::Masked { latched: false },
+            _ => self
+                .refused
+                .take()
+                .unwrap_or(Mask::Masked { latched: false }),
         };
         self.state = State::In(Some(Irq { kind, mask }));
         Ok(self.sense()?)
@@ -129,17 +146,18 @@ impl Line {
 
     /// Disables the interrupt, if there is one.
     pub(crate) fn disable(&mut self) -> Result<(), Fault> {
+        give_back(self.refused.take());
         let State::In(irq @ Some(_)) = &mut self.state else {
             return Ok(());
         };
-        give_back(irq.take());
+        give_back(irq.take().map(|irq| irq.mask));
         Ok(self.configure(Usage::Input(Edges::None))?)
     }
 
     /// The driver queued a pair of buffers.
     pub(crate) fn unmask(&mut self, reply: Reply) -> Result<(), Fault> {
-        let fault = match &mut self.state {
-            State::In(Some(irq)) => match irq.mask {
+        let fault = match (&mut self.state, &mut self.refused) {
+            (State::In(Some(irq)), _) => match irq.mask {
                 Mask::Masked { latched } => {
                     irq.mask = Mask::Unmasked(reply);
                     if latched {
@@ -149,6 +167,10 @@ impl Line {
                 }
                 Mask::Unmasked(_) => "is unmasked already",
             },
+            (_, Some(mask @ Mask::Masked { .. })) => {
+                *mask = Mask::Unmasked(reply);
+                return Ok(());
+            }
             _ => "has no interrupt to unmask",
         };
         reply.send(&[INVALID]);
@@ -169,8 +191,9 @@ impl Line {
     pub(crate) fn rest(&mut self, rest: Rest) -> io::Result<()> {
         // First the buffers: when the driver has its answer, it may queue them again.
         if let State::In(irq) = mem::replace(&mut self.state, State::None) {
-            give_back(irq);
+            give_back(irq.map(|irq| irq.mask));
         }
+        give_back(self.refused.take());
         self.value = false;
         match (rest, self.usage) {
             (Rest::Low, _) => self.rest_at(false),
@@ -233,12 +256,8 @@ impl Irq {
 }
 
 /// Returns the buffers that the driver waits on, if it does.
-fn give_back(irq: Option<Irq>) {
-    if let Some(Irq {
-        mask: Mask::Unmasked(reply),
-        ..
-    }) = irq
-    {
+fn give_back(mask: Option<Mask>) {
+    if let Some(Mask::Unmasked(reply)) = mask {
         reply.send(&[INVALID]);
     }
 }

@@ -56,6 +56,11 @@ fn main() -> ExitCode {
             killed(QemuArm64)
         }),
         trial("uml_has_keys_at_edges_and_levels", &[Uml], has_keys),
+        trial(
+            "uml_is_quiet_after_an_interrupt_was_refused",
+            &[Uml],
+            is_quiet_after_a_refusal,
+        ),
     ])
 }
 
@@ -177,6 +182,37 @@ fn has_keys() -> Result<()> {
     host.control("button0=low\n")?;
     guest.power_off()?;
     host.daemon.stop()?;
+    Ok(())
+}
+
+/// Linux does not look at the answer when it enables an interrupt, and queues buffers for it that
+/// were returned again at once.
+fn is_quiet_after_a_refusal() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("guests.toml");
+    let socket = folder.path().join("gpio.sock");
+    let text = format!(
+        "[[chip]]\nname = 'board'\nsimulate = true\n\
+         [[guest]]\nname = 'a'\nsocket = '{}'\nchip = 'board'\nlines = ['0-7']\n\
+         [[guest.line]]\nline = 8\naccess = 'output'\n[[guest.line]]\nline = 9\n",
+        socket.display()
+    );
+    fs::write(&file, text)?;
+    let binary = Path::new(env!("CARGO_BIN_EXE_vhost-user-gpio"));
+    let daemon = Daemon::configured(binary, &file, &socket)?;
+    let mut guest = Guest::boot_on(&KEYS.replace("SOCKET", &socket.display().to_string()))?;
+    guest.check("insmod $(find /lib/modules -name gpio_keys.ko)")?;
+    let count = |guest: &mut Guest| -> Result<usize> {
+        let count = guest.check("awk '/eventq/ { print $2 }' /proc/interrupts")?;
+        count.parse().with_context(|| count)
+    };
+    let before = count(&mut guest)?;
+    // A hundred times a handful of messages, each of which is answered with one.
+    guest.check("for i in $(seq 100); do gpioget gpiochip0 1 >/dev/null; done")?;
+    let interrupts = count(&mut guest)? - before;
+    ensure!(interrupts < 1000, "{interrupts} interrupts");
+    guest.power_off()?;
+    daemon.stop()?;
     Ok(())
 }
 

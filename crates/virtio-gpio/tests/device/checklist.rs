@@ -410,3 +410,41 @@ fn a_line_that_somebody_else_has_is_an_error_until_it_is_free() {
     guest.chip.with(0, |wire| wire.fails = false);
     assert_eq!(guest.request([3, 0, 0, 0, 1, 0, 0, 0]), OK);
 }
+
+#[test]
+fn buffers_for_an_interrupt_that_was_refused_are_held_until_it_is_disabled() {
+    let end: [fn(&mut Guest); 3] = [
+        |guest| assert_eq!(guest.request([6, 0, 0, 0, 0, 0, 0, 0]), OK),
+        |guest| assert_eq!(guest.request([3, 0, 0, 0, 0, 0, 0, 0]), OK),
+        |guest| guest.gpio.disconnected(),
+    ];
+    for end in end {
+        let mut guest = Guest::new(&lines(1));
+        guest.chip.with(0, |wire| wire.fails = true);
+        for _ in 0..2 {
+            assert_eq!(guest.request([6, 0, 0, 0, 4, 0, 0, 0]), ERR);
+        }
+        let pair = guest.unmask(0);
+        assert_eq!(status(&pair), None);
+        assert_eq!(status(&guest.unmask(0)), Some(0));
+        guest.chip.with(0, |wire| wire.fails = false);
+        guest.drive(0, true);
+        assert_eq!(status(&pair), None);
+        end(&mut guest);
+        assert_eq!(status(&pair), Some(0));
+        assert_eq!(status(&guest.unmask(0)), Some(0));
+    }
+}
+
+#[test]
+fn buffers_for_an_interrupt_that_was_refused_serve_when_it_is_enabled() {
+    let mut guest = Guest::new(&lines(1));
+    guest.request([3, 0, 0, 0, 1, 0, 0, 0]);
+    assert_eq!(guest.request([6, 0, 0, 0, 1, 0, 0, 0]), ERR);
+    let pair = guest.unmask(0);
+    guest.request([3, 0, 0, 0, 2, 0, 0, 0]);
+    assert_eq!(status(&pair), None);
+    assert_eq!(guest.request([6, 0, 0, 0, 1, 0, 0, 0]), OK);
+    guest.drive(0, true);
+    assert_eq!(status(&pair), Some(1));
+}

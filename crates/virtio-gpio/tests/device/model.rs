@@ -39,6 +39,9 @@ struct Model {
     value: u32,
     /// 0 while the interrupt is disabled.
     irq_type: u32,
+    /// An interrupt was asked for that the line cannot have. Its buffers are held, though it is
+    /// disabled.
+    refused: bool,
     latched: bool,
     /// How many pairs of buffers the device holds: 0 or 1.
     held: usize,
@@ -75,7 +78,9 @@ impl Model {
                 let value = self.request(kind, value, &mut seen.statuses);
                 seen.response = Some(value.map_or([1, 0], |value| [0, value]));
             }
-            Step::Unmask if self.irq_type == 0 || self.held == 1 => seen.statuses.push(0),
+            Step::Unmask if self.held == 1 || self.irq_type == 0 && !self.refused => {
+                seen.statuses.push(0);
+            }
             Step::Unmask => self.held = 1,
             Step::Drive(level) => {
                 let rose = !self.outside && level;
@@ -113,7 +118,11 @@ impl Model {
             (4, _) => return Some(self.level().into()),
             (5, 0 | 1) => self.value = value,
             (6, 0) => self.disable(statuses),
-            (6, 1 | 2 | 3 | 4 | 8) if self.direction != 1 => {
+            (6, 1 | 2 | 3 | 4 | 8) => {
+                self.refused = self.direction == 1;
+                if self.refused {
+                    return None;
+                }
                 self.direction = 2;
                 self.irq_type = value;
                 self.latched = false;
@@ -125,7 +134,8 @@ impl Model {
 
     fn disable(&mut self, statuses: &mut Vec<u8>) {
         statuses.extend(vec![0; self.held]);
-        (self.irq_type, self.latched, self.held) = (0, false, 0);
+        (self.irq_type, self.refused) = (0, false);
+        (self.latched, self.held) = (false, 0);
     }
 }
 
