@@ -4,7 +4,8 @@
 //!
 //! A line is requested while it is used, each by itself: only so can it change its use, and be let
 //! go, without the others. The chip is opened for each request, and found anew if its number has
-//! changed: it may be on a bus that is unplugged.
+//! changed: it may be on a bus that is unplugged. Numbers are given again, so what is found by one
+//! is looked at before it is used.
 
 mod pin;
 mod v1;
@@ -55,6 +56,8 @@ pub struct LinuxChip(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     which: Which,
+    label: String,
+    count: u32,
     abi: Abi,
     /// It was not there last time.
     lost: AtomicBool,
@@ -102,6 +105,7 @@ impl LinuxChip {
             Which::Label(chip.to_owned())
         };
         let path = which.path()?;
+        let info = v1::Chip::open(&path)?;
         let abi = match abi {
             Some(abi) => abi,
             None if v2::line(&path, 0).is_ok() => Abi::V2,
@@ -109,6 +113,8 @@ impl LinuxChip {
         };
         let shared = Shared {
             which,
+            label: info.label().to_owned(),
+            count: info.count(),
             abi,
             lost: AtomicBool::new(false),
         };
@@ -122,15 +128,14 @@ impl LinuxChip {
     /// # Errors
     /// When it is gone.
     pub fn id(&self) -> io::Result<u64> {
-        Ok(fs::metadata(self.0.which.path()?)?.rdev())
+        Ok(fs::metadata(self.0.path()?)?.rdev())
     }
 }
 
 impl Chip for LinuxChip {
     fn names(&self) -> io::Result<Vec<String>> {
-        let lines = v1::Chip::open(&self.0.which.path()?)?.count();
         let line = |offset| Ok(self.0.line(offset)?.name);
-        (0..lines).map(line).collect()
+        (0..self.0.count).map(line).collect()
     }
 
     fn pin(
@@ -157,8 +162,21 @@ impl Chip for LinuxChip {
 }
 
 impl Shared {
-    fn line(&self, offset: u32) -> io::Result<LineInfo> {
+    /// Where the chip is now, if it is there.
+    fn path(&self) -> io::Result<PathBuf> {
         let path = self.which.path()?;
+        let chip = v1::Chip::open(&path)?;
+        if (chip.label(), chip.count()) != (&self.label, self.count) {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "another chip has this path now",
+            ));
+        }
+        Ok(path)
+    }
+
+    fn line(&self, offset: u32) -> io::Result<LineInfo> {
+        let path = self.path()?;
         match self.abi {
             Abi::V1 => v1::Chip::open(&path)?.line(offset),
             Abi::V2 => v2::line(&path, offset),
@@ -172,7 +190,7 @@ impl Shared {
         settings: &Settings,
         usage: Usage,
     ) -> io::Result<Box<dyn Request>> {
-        let path = self.which.path()?;
+        let path = self.path()?;
         let requested = match self.abi {
             Abi::V1 => v1::request(&path, offset, settings, usage),
             Abi::V2 => v2::request(&path, offset, settings, usage),
@@ -199,7 +217,7 @@ impl Shared {
 }
 
 impl Which {
-    /// Where the chip is now: numbers are given again.
+    /// Where the chip is to be found now.
     fn path(&self) -> io::Result<PathBuf> {
         match self {
             Self::Path(path) => Ok(path.clone()),

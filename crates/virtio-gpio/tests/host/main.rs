@@ -32,6 +32,12 @@ fn main() -> ExitCode {
         hosted("a_line_is_taken_by_others_v1", on_sim, || taken("v1")),
         hosted("a_chip_comes_back_by_itself_v2", on_sim, || returns("v2")),
         hosted("a_chip_comes_back_by_itself_v1", on_sim, || returns("v1")),
+        hosted("another_chip_at_its_path_is_not_used_v2", on_sim, || {
+            another_chip("v2")
+        }),
+        hosted("another_chip_at_its_path_is_not_used_v1", on_sim, || {
+            another_chip("v1")
+        }),
         hosted("safe_states_are_applied_v2", on_sim, || safe_states("v2")),
         hosted("safe_states_are_applied_v1", on_sim, || safe_states("v1")),
         hosted("an_output_has_no_pulse", on_sim, an_output_has_no_pulse),
@@ -208,6 +214,27 @@ fn returns(abi: &str) -> Result<()> {
     driver.ask([4, 0, 0, 0, 0, 0, 0, 0], [0, 0])?;
     sim.drive(0, true)?;
     driver.interrupt()?;
+    driver.daemon.stop()?;
+    Ok(())
+}
+
+/// Linux gives the numbers of chips again.
+fn another_chip(abi: &str) -> Result<()> {
+    let mut sim = Sim::new()?;
+    let mut driver = Driver::on(&sim, abi)?;
+    driver.ask([5, 0, 1, 0, 1, 0, 0, 0], OK)?;
+    let path = sim.device()?;
+    sim.remove()?;
+    let other = Sim::called("other")?;
+    ensure!(other.device()? == path, "another number");
+    driver.ask([3, 0, 1, 0, 1, 0, 0, 0], ERR)?;
+    driver.daemon.wait_for("another chip has this path now")?;
+    ensure!(!other.value(1)?, "the other chip is driven");
+    driver.ask([4, 0, 1, 0, 0, 0, 0, 0], ERR)?;
+    other.remove()?;
+    sim.put_back()?;
+    driver.ask([3, 0, 1, 0, 1, 0, 0, 0], OK)?;
+    ensure!(sim.value(1)?);
     driver.daemon.stop()?;
     Ok(())
 }

@@ -10,23 +10,31 @@ use gpiocdev::line::Info;
 use gpiocdev::{Chip, Request};
 use xtask::host::busybox;
 
-const CONFIG: &str = "/sys/kernel/config/gpio-sim/sim";
+const CONFIG: &str = "/sys/kernel/config/gpio-sim";
 const TRACING: &str = "/sys/kernel/tracing";
 
-/// Eight lines, of which line 2 is called led, and 6 and 7 are called twice, with the label board.
+/// Eight lines, of which line 2 is called led, and 6 and 7 are called twice.
 pub(crate) struct Sim {
+    /// Where it is configured.
+    config: PathBuf,
     /// Where lines are driven and looked at.
     lines: PathBuf,
 }
 
 impl Sim {
+    /// With the label board.
     pub(crate) fn new() -> Result<Self> {
+        Self::called("board")
+    }
+
+    pub(crate) fn called(label: &str) -> Result<Self> {
         busybox(&format!(
-            "mkdir -p {CONFIG}/bank && cd {CONFIG}/bank && mkdir line2 line6 line7 && \
-             echo 8 >num_lines && echo board >label && \
+            "mkdir -p {CONFIG}/{label}/bank && cd {CONFIG}/{label}/bank && \
+             mkdir line2 line6 line7 && echo 8 >num_lines && echo {label} >label && \
              echo led >line2/name && echo twice >line6/name && echo twice >line7/name"
         ))?;
         let mut sim = Self {
+            config: Path::new(CONFIG).join(label),
             lines: PathBuf::new(),
         };
         sim.put_back()?;
@@ -34,25 +42,30 @@ impl Sim {
     }
 
     pub(crate) fn remove(&self) -> Result<()> {
-        write(&Path::new(CONFIG).join("live"), "0")
+        write(&self.config.join("live"), "0")
     }
 
     pub(crate) fn put_back(&mut self) -> Result<()> {
-        write(&Path::new(CONFIG).join("live"), "1")?;
-        let device = read(&Path::new(CONFIG).join("dev_name"))?;
+        write(&self.config.join("live"), "1")?;
+        let device = read(&self.config.join("dev_name"))?;
         self.lines = Path::new("/sys/devices/platform")
             .join(device)
-            .join(name()?);
+            .join(self.name()?);
         Ok(())
     }
 
     /// Its path.
     pub(crate) fn device(&self) -> Result<String> {
-        Ok(format!("/dev/{}", name()?))
+        Ok(format!("/dev/{}", self.name()?))
+    }
+
+    /// Its name, with a number that is given again.
+    fn name(&self) -> Result<String> {
+        read(&self.config.join("bank/chip_name"))
     }
 
     pub(crate) fn number(&self) -> Result<String> {
-        Ok(name()?.trim_start_matches("gpiochip").to_owned())
+        Ok(self.name()?.trim_start_matches("gpiochip").to_owned())
     }
 
     /// Somebody outside drives a line.
@@ -106,11 +119,6 @@ impl Sim {
         };
         events.map(event).collect()
     }
-}
-
-/// The chip's name, with a number that is given again.
-fn name() -> Result<String> {
-    read(&Path::new(CONFIG).join("bank/chip_name"))
 }
 
 fn read(path: &Path) -> Result<String> {
