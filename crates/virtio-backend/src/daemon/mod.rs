@@ -169,13 +169,15 @@ fn run<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<()> {
             .name(guest.name().to_owned())
             .spawn(move || {
                 guest.serve(&listener);
+                // First the device, which may have hardware to leave as it is to be.
+                drop(guest);
                 drop(ended);
             })?;
     }
     drop(ended);
     sd_notify::notify(&[NotifyState::Ready]).context("NOTIFY_SOCKET")?;
     signals.forever().next();
-    guests.iter().for_each(|guest| guest.stop());
+    guests.into_iter().for_each(|guest| guest.stop());
     // The channel, on which nobody says anything, closes when the last guest has ended.
     if end.recv_timeout(GRACE) == Err(RecvTimeoutError::Timeout) {
         warn!("a guest's hardware does not answer: ending without it");
