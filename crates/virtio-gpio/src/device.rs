@@ -266,3 +266,10 @@ impl Device for Gpio {
         self.rest(|granted| granted.on_disconnect);
     }
 }
+
+/// Ends with its daemon, or its VMM. There may have been no guest that could go away.
+impl Drop for Gpio {
+    fn drop(&mut self) {
+        self.disconnected();
+    }
+}

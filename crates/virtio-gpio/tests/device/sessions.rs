@@ -3,7 +3,7 @@
 //! The device in a daemon: pauses, resets and front ends that go.
 
 use virtio_backend::testing::{Server, Vm, feature};
-use virtio_gpio::{Gpio, Grant, Usage};
+use virtio_gpio::{Gpio, Grant, Rest, Usage};
 
 use crate::common::{FakeChip, lines};
 
@@ -13,6 +13,13 @@ const EVENTQ: usize = 1;
 
 /// A daemon with one guest, and the guest's chip.
 fn serve(grants: &[Grant]) -> (Server<Gpio>, FakeChip, Vm) {
+    let (server, chip) = wait(grants);
+    let vm = Vm::boot(&server.socket(), FEATURES, &[64, 64]).unwrap();
+    (server, chip, vm)
+}
+
+/// A daemon that waits for its guest, and the guest's chip.
+fn wait(grants: &[Grant]) -> (Server<Gpio>, FakeChip) {
     let chip = FakeChip::new(grants.len());
     let server = Server::new(|watch| {
         let mut gpio = Gpio::new("guest", watch);
@@ -21,8 +28,7 @@ fn serve(grants: &[Grant]) -> (Server<Gpio>, FakeChip, Vm) {
         }
         gpio
     });
-    let vm = Vm::boot(&server.socket(), FEATURES, &[64, 64]).unwrap();
-    (server, chip, vm)
+    (server, chip)
 }
 
 fn request(vm: &mut Vm, request: [u8; 8]) -> Vec<u8> {
@@ -126,6 +132,18 @@ fn safe_states_are_applied_when_the_daemon_ends() {
     assert_eq!(chip.usage(3), Usage::Output(true));
     drop(server);
     assert_eq!(chip.usage(3), Usage::Free);
+}
+
+#[test]
+fn safe_states_are_applied_when_the_daemon_ends_before_a_guest_came() {
+    let (server, chip) = wait(&[Grant {
+        initial: Rest::High,
+        on_disconnect: Rest::Low,
+        ..Grant::default()
+    }]);
+    assert_eq!(chip.usage(0), Usage::Output(true));
+    drop(server);
+    assert_eq!(chip.usage(0), Usage::Output(false));
 }
 
 #[test]

@@ -100,9 +100,19 @@ impl Driver {
     }
 }
 
-/// A daemon with the chip called board and one guest, whose lines are those in `text`.
+/// A daemon with the chip called board, and one guest, whose lines are those in `text`.
 pub(crate) fn configured(abi: &str, text: &str) -> Result<Driver> {
     let folder = tempfile::tempdir()?;
+    let daemon = configured_in(&folder, abi, text)?;
+    Ok(Driver {
+        vm: boot(&daemon)?,
+        daemon,
+        _folder: folder,
+    })
+}
+
+/// The same before its guest comes.
+pub(crate) fn configured_in(folder: &TempDir, abi: &str, text: &str) -> Result<Daemon> {
     let file = folder.path().join("guests.toml");
     let socket = folder.path().join("a.sock");
     let head = format!(
@@ -112,12 +122,7 @@ pub(crate) fn configured(abi: &str, text: &str) -> Result<Driver> {
     );
     fs::write(&file, head + text)?;
     let binary = Path::new(env!("CARGO_BIN_EXE_vhost-user-gpio"));
-    let daemon = Daemon::configured(binary, &file, &socket)?;
-    Ok(Driver {
-        vm: boot(&daemon)?,
-        daemon,
-        _folder: folder,
-    })
+    Daemon::configured(binary, &file, &socket)
 }
 
 pub(crate) fn boot(daemon: &Daemon) -> Result<Vm> {

@@ -16,7 +16,7 @@ use xtask::device::Device;
 use xtask::host::{self, Play, busybox, hosted};
 use xtask::trial::run;
 
-use driver::{Driver, ERR, OK, REQUESTQ, boot, configured, daemon};
+use driver::{Driver, ERR, OK, REQUESTQ, boot, configured, configured_in, daemon};
 use sim::Sim;
 
 /// How often a program in the guest changes a line and waits for the edge.
@@ -40,6 +40,11 @@ fn main() -> ExitCode {
         }),
         hosted("safe_states_are_applied_v2", on_sim, || safe_states("v2")),
         hosted("safe_states_are_applied_v1", on_sim, || safe_states("v1")),
+        hosted(
+            "a_safe_state_is_applied_though_no_guest_came",
+            on_sim,
+            no_guest_came,
+        ),
         hosted("an_output_has_no_pulse", on_sim, an_output_has_no_pulse),
         hosted("the_newest_abi_is_taken", on_sim, the_newest_abi_is_taken),
         hosted(
@@ -295,6 +300,24 @@ fn safe_states(abi: &str) -> Result<()> {
     next.daemon.stop()?;
     // This chip does not go on driving what was let go.
     check([free, free, free, free])
+}
+
+fn no_guest_came() -> Result<()> {
+    let sim = Sim::new()?;
+    sim.drive(0, true)?;
+    let lines = "[[guest.line]]
+        line = 0
+        initial = 'high'
+        on-disconnect = 'low'";
+    let folder = tempfile::tempdir()?;
+    let daemon = configured_in(&folder, "v2", lines)?;
+    ensure!(sim.value(0)?);
+    let trace = sim.trace(|| {
+        daemon.stop()?;
+        Ok(())
+    })?;
+    ensure!(trace == ["set 0"], "{trace:?}");
+    Ok(())
 }
 
 fn an_output_has_no_pulse() -> Result<()> {
