@@ -37,8 +37,8 @@ pub trait Pin: Send {
     /// change of `Edges` are forgotten.
     ///
     /// # Errors
-    /// When the line is somebody else's, or the hardware fails. The line is used as before. That a
-    /// line is [`Free`](Usage::Free) never fails.
+    /// When the line is somebody else's, or the hardware fails. It is tried again, until it is used
+    /// so or another use is asked for. That a line is [`Free`](Usage::Free) never fails.
     fn configure(&mut self, usage: Usage) -> io::Result<()>;
 
     /// What the line is at: high is `true`. Also of an output this is what is sensed.

@@ -13,7 +13,7 @@ use crate::{Access, Edges, Pin, Rest, Usage};
 /// A line, as the guest knows it, and the host's behind it.
 pub(crate) struct Line {
     pin: Box<dyn Pin>,
-    /// What the host's line is used for.
+    /// What the host's line is to be used for.
     usage: Usage,
     access: Access,
     state: State,
@@ -87,14 +87,14 @@ impl Line {
         match (direction, &self.state) {
             (Direction::Out, State::In(Some(_))) => Err(Fault::Guest("has an interrupt")),
             (Direction::Out, _) => {
-                self.configure(Usage::Output(self.value))?;
+                self.try_configure(Usage::Output(self.value))?;
                 self.state = State::Out;
                 Ok(())
             }
             // Linux says so again while an interrupt is enabled, which goes on.
             (Direction::In, State::In(_)) => Ok(()),
             (Direction::In, _) => {
-                self.configure(Usage::Input(Edges::None))?;
+                self.try_configure(Usage::Input(Edges::None))?;
                 self.state = State::In(None);
                 Ok(())
             }
@@ -107,10 +107,11 @@ impl Line {
 
     pub(crate) fn set_value(&mut self, value: bool) -> Result<(), Fault> {
         self.permit(Direction::Out)?;
+        self.value = value;
         if matches!(self.state, State::Out) {
+            // Linux has nobody to tell of an error: what was asked for last has to hold.
             self.configure(Usage::Output(value))?;
         }
-        self.value = value;
         Ok(())
     }
 
@@ -129,7 +130,7 @@ impl Line {
         if matches!(self.state, State::Out) {
             return Err(Fault::Guest("is an output"));
         }
-        self.configure(Usage::Input(kind.edges()))?;
+        self.try_configure(Usage::Input(kind.edges()))?;
         let mask = match mem::replace(&mut self.state, State::None) {
             State::In(Some(Irq {
                 mask: mask @ Mask::Unmasked(_),
@@ -196,8 +197,8 @@ impl Line {
         give_back(self.refused.take());
         self.value = false;
         match (rest, self.usage) {
-            (Rest::Low, _) => self.rest_at(false),
-            (Rest::High, _) => self.rest_at(true),
+            (Rest::Low, _) => self.configure(Usage::Output(false)),
+            (Rest::High, _) => self.configure(Usage::Output(true)),
             (Rest::Keep, Usage::Output(_)) | (_, Usage::Free) => Ok(()),
             (Rest::Keep | Rest::Input, _) => {
                 // An output that was just let go would go on driving.
@@ -208,15 +209,6 @@ impl Line {
         }
     }
 
-    /// If it cannot be driven now, it must not be driven as before when it can.
-    fn rest_at(&mut self, level: bool) -> io::Result<()> {
-        let driven = self.configure(Usage::Output(level));
-        if driven.is_err() {
-            self.configure(Usage::Free)?;
-        }
-        driven
-    }
-
     fn permit(&self, direction: Direction) -> Result<(), Fault> {
         match (self.access, direction) {
             (Access::Input, Direction::Out) => Err(Fault::Guest("may only be an input")),
@@ -225,10 +217,21 @@ impl Line {
         }
     }
 
+    /// Uses the host's line so: later, if that fails now.
     fn configure(&mut self, usage: Usage) -> io::Result<()> {
-        self.pin.configure(usage)?;
         self.usage = usage;
-        Ok(())
+        self.pin.configure(usage)
+    }
+
+    /// Uses the host's line so, or as before if that fails: the driver is told, and may ask again.
+    fn try_configure(&mut self, usage: Usage) -> io::Result<()> {
+        let configured = self.pin.configure(usage);
+        if configured.is_ok() {
+            self.usage = usage;
+        } else {
+            self.pin.configure(self.usage).ok();
+        }
+        configured
     }
 
     /// Tells the driver of a level that is active, if it waits. A level is not remembered.

@@ -12,7 +12,7 @@ use virtio_backend::{Timer, Token, Watch};
 use super::{Request, Shared, is};
 use crate::{Pin, Settings, Usage};
 
-/// How often a line is requested that was lost while it was used.
+/// How often a line is tried that is not used as it is to be.
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) struct LinuxPin {
@@ -21,10 +21,11 @@ pub(super) struct LinuxPin {
     settings: Settings,
     watch: Watch,
     token: Token,
+    /// What the line is to be used for.
     usage: Usage,
     /// Nothing while the line is free, or lost.
     request: Option<Box<dyn Request>>,
-    /// Expires when a line that was lost is to be looked for.
+    /// Expires when that is to be tried again.
     retry: Option<Timer>,
 }
 
@@ -66,22 +67,16 @@ impl LinuxPin {
         Ok(self.request.insert(request))
     }
 
-    fn reconfigure(&mut self, usage: Usage) -> io::Result<()> {
-        let Some(request) = &mut self.request else {
-            self.request = Some(self.request(usage)?);
-            return Ok(());
-        };
-        if !request.configure(usage)? {
+    /// Has the line requested, and used as it is to be.
+    fn reconfigure(&mut self) -> io::Result<()> {
+        if let Some(request) = &mut self.request {
+            if request.configure(self.usage)? {
+                return Ok(());
+            }
             // First it has to be let go.
             self.request = None;
-            match self.request(usage) {
-                Ok(request) => self.request = Some(request),
-                Err(error) => {
-                    self.requested().ok();
-                    return Err(error);
-                }
-            }
         }
+        self.requested()?;
         Ok(())
     }
 
@@ -120,10 +115,8 @@ impl Pin for LinuxPin {
             self.retry = None;
             return Ok(());
         }
-        let configured = self.reconfigure(usage);
-        if configured.is_ok() {
-            self.usage = usage;
-        }
+        self.usage = usage;
+        let configured = self.reconfigure();
         self.check(configured)
     }
 
@@ -143,7 +136,8 @@ impl Pin for LinuxPin {
         if self.usage == Usage::Free {
             return Ok(false);
         }
-        let edge = self.requested().and_then(|request| request.edge());
+        // Also what could not be had when it was asked for.
+        let edge = self.reconfigure().and_then(|()| self.requested()?.edge());
         self.check(edge)
     }
 }

@@ -83,10 +83,7 @@ impl super::Request for Request {
                 if after == self.usage {
                     return Ok(true);
                 }
-                if let Err(error) = self.reconfigure(after) {
-                    self.reconfigure(Usage::Input(before)).ok();
-                    return Err(error);
-                }
+                self.reconfigure(after)?;
             }
             _ => self.reconfigure(usage)?,
         }

@@ -21,6 +21,8 @@ pub(crate) struct FakeChip(Arc<Vec<Mutex<Wire>>>);
 /// A line of the chip.
 pub(crate) struct Wire {
     pub(crate) usage: Usage,
+    /// What it is to be used for, when it works again.
+    wanted: Usage,
     /// All uses there were, in order.
     pub(crate) history: Vec<Usage>,
     /// Somebody else has the line, or the hardware is broken.
@@ -38,6 +40,7 @@ impl FakeChip {
         let wire = |_| {
             Mutex::new(Wire {
                 usage: Usage::Free,
+                wanted: Usage::Free,
                 history: Vec::new(),
                 fails: false,
                 level: false,
@@ -81,6 +84,14 @@ impl Wire {
         }
     }
 
+    fn configure(&mut self) {
+        if self.usage != self.wanted {
+            self.take_edge();
+        }
+        self.usage = self.wanted;
+        self.history.push(self.usage);
+    }
+
     /// Whether there was an edge since this was asked last.
     fn take_edge(&mut self) -> bool {
         rustix::io::read(&self.edge, &mut [0; 8]).is_ok()
@@ -117,14 +128,11 @@ struct FakePin(FakeChip, u16);
 impl Pin for FakePin {
     fn configure(&mut self, usage: Usage) -> io::Result<()> {
         self.0.with(self.1, |wire| {
+            wire.wanted = usage;
             if usage != Usage::Free {
                 wire.works()?;
             }
-            if wire.usage != usage {
-                wire.take_edge();
-            }
-            wire.usage = usage;
-            wire.history.push(usage);
+            wire.configure();
             Ok(())
         })
     }
@@ -142,6 +150,9 @@ impl Pin for FakePin {
     fn edge(&mut self) -> io::Result<bool> {
         self.0.with(self.1, |wire| {
             wire.works()?;
+            if wire.usage != wire.wanted {
+                wire.configure();
+            }
             let edge = wire.take_edge();
             // Only tests that wait hear it.
             wire.read.0.send(()).ok();
@@ -190,6 +201,12 @@ impl Guest {
         let (reply, answer) = reply(room);
         self.gpio.handle(1, request, reply);
         answer
+    }
+
+    /// A line's hardware works again, and the guest's loop hears of it.
+    pub(crate) fn mend(&mut self, line: u16) {
+        self.chip.with(line, |wire| wire.fails = false);
+        self.gpio.ready(Token(line.into()));
     }
 
     /// Somebody outside drives a line, and the guest's loop hears of it.

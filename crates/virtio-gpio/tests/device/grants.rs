@@ -103,3 +103,44 @@ fn an_input_that_is_kept_is_free_and_a_line_that_was_not_used_is_not_touched() {
     guest.gpio.disconnected();
     assert!(guest.chip.with(1, |wire| wire.history.is_empty()));
 }
+
+#[test]
+fn a_safe_state_that_cannot_be_applied_is_applied_when_it_can() {
+    for used_as in [1, 2] {
+        let mut guest = one(Grant {
+            on_disconnect: Rest::Low,
+            ..Grant::default()
+        });
+        guest.request([5, 0, 0, 0, 1, 0, 0, 0]);
+        guest.request([3, 0, 0, 0, used_as, 0, 0, 0]);
+        guest.chip.with(0, |wire| wire.fails = true);
+        guest.gpio.disconnected();
+        guest.mend(0);
+        assert_eq!(guest.chip.usage(0), Usage::Output(false));
+    }
+}
+
+#[test]
+fn an_output_is_driven_at_the_value_that_was_set_last_even_if_that_failed() {
+    let mut guest = one(Grant::default());
+    guest.request([5, 0, 0, 0, 1, 0, 0, 0]);
+    guest.request([3, 0, 0, 0, 1, 0, 0, 0]);
+    guest.chip.with(0, |wire| wire.fails = true);
+    assert_eq!(guest.request([5, 0, 0, 0, 0, 0, 0, 0]), ERR);
+    guest.mend(0);
+    assert_eq!(guest.chip.usage(0), Usage::Output(false));
+}
+
+#[test]
+fn a_direction_that_was_refused_is_not_taken_later() {
+    let mut guest = one(Grant::default());
+    for (before, asked) in [(0, 1), (0, 2), (1, 2), (2, 1)] {
+        assert_eq!(guest.request([3, 0, 0, 0, before, 0, 0, 0]), OK);
+        let usage = guest.chip.usage(0);
+        guest.chip.with(0, |wire| wire.fails = true);
+        assert_eq!(guest.request([3, 0, 0, 0, asked, 0, 0, 0]), ERR);
+        guest.mend(0);
+        assert_eq!(guest.chip.usage(0), usage);
+        assert_eq!(guest.request([2, 0, 0, 0, 0, 0, 0, 0]), [0, before]);
+    }
+}

@@ -27,7 +27,7 @@ pub(crate) fn daemon(folder: &TempDir, args: &[&str]) -> Result<Daemon> {
 pub(crate) struct Driver {
     pub(crate) vm: Vm,
     pub(crate) daemon: Daemon,
-    pub(crate) _folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Driver {
@@ -51,6 +51,21 @@ impl Driver {
             "--lines",
             "0-3",
         ])
+    }
+
+    /// Is killed. The next one is served after this one's end was seen to.
+    pub(crate) fn next(self) -> Result<Self> {
+        let Self {
+            vm,
+            daemon,
+            _folder,
+        } = self;
+        drop(vm);
+        Ok(Self {
+            vm: boot(&daemon)?,
+            daemon,
+            _folder,
+        })
     }
 
     #[track_caller]
@@ -125,7 +140,7 @@ pub(crate) fn configured_in(folder: &TempDir, abi: &str, text: &str) -> Result<D
     Daemon::configured(binary, &file, &socket)
 }
 
-pub(crate) fn boot(daemon: &Daemon) -> Result<Vm> {
+fn boot(daemon: &Daemon) -> Result<Vm> {
     // With VIRTIO_GPIO_F_IRQ.
     Ok(Vm::boot(daemon.socket(), feature::ALL | 1, &[64, 64])?)
 }

@@ -16,7 +16,7 @@ use xtask::device::Device;
 use xtask::host::{self, Play, busybox, hosted};
 use xtask::trial::run;
 
-use driver::{Driver, ERR, OK, REQUESTQ, boot, configured, configured_in, daemon};
+use driver::{Driver, ERR, OK, REQUESTQ, configured, configured_in, daemon};
 use sim::Sim;
 
 /// How often a program in the guest changes a line and waits for the edge.
@@ -45,6 +45,12 @@ fn main() -> ExitCode {
             on_sim,
             no_guest_came,
         ),
+        hosted("a_safe_state_waits_for_its_chip_v2", on_sim, || {
+            a_safe_state_waits("v2")
+        }),
+        hosted("a_safe_state_waits_for_its_chip_v1", on_sim, || {
+            a_safe_state_waits("v1")
+        }),
         hosted("an_output_has_no_pulse", on_sim, an_output_has_no_pulse),
         hosted("the_newest_abi_is_taken", on_sim, the_newest_abi_is_taken),
         hosted(
@@ -200,7 +206,9 @@ fn returns(abi: &str) -> Result<()> {
     driver.ask([6, 0, 0, 0, 1, 0, 0, 0], OK)?;
     driver.unmask(0)?;
     driver.ask([5, 0, 1, 0, 1, 0, 0, 0], OK)?;
-    driver.ask([3, 0, 1, 0, 1, 0, 0, 0], OK)?;
+    for line in [1, 2] {
+        driver.ask([3, 0, line, 0, 1, 0, 0, 0], OK)?;
+    }
     ensure!(sim.value(1)?);
 
     // Linux 6.12 warns, of itself, when a chip goes whose interrupts somebody has.
@@ -209,17 +217,44 @@ fn returns(abi: &str) -> Result<()> {
     driver.daemon.wait_for("board: the chip is gone")?;
     driver.ask([4, 0, 0, 0, 0, 0, 0, 0], ERR)?;
     driver.ask([5, 0, 1, 0, 0, 0, 0, 0], ERR)?;
-    driver.ask([5, 0, 1, 0, 1, 0, 0, 0], ERR)?;
+    driver.ask([5, 0, 2, 0, 1, 0, 0, 0], ERR)?;
 
     sim.put_back()?;
+    for line in [1, 2] {
+        sim.drive(line, true)?;
+    }
     driver.daemon.wait_for("board: the chip is back")?;
-    driver.ask([4, 0, 1, 0, 0, 0, 0, 0], [0, 1])?;
-    ensure!(sim.value(1)?, "the output is not driven again");
+    // At what was asked for last.
+    driver.ask([4, 0, 1, 0, 0, 0, 0, 0], [0, 0])?;
+    ensure!(!sim.value(1)?, "the output is not driven low");
+    driver.ask([4, 0, 2, 0, 0, 0, 0, 0], [0, 1])?;
+    sim.drive(2, false)?;
+    ensure!(sim.value(2)?, "the output is not driven high");
     // The interrupt is still enabled, and the buffers still wait.
     driver.ask([4, 0, 0, 0, 0, 0, 0, 0], [0, 0])?;
     sim.drive(0, true)?;
     driver.interrupt()?;
     driver.daemon.stop()?;
+    Ok(())
+}
+
+/// The guest goes while the chip is not there.
+fn a_safe_state_waits(abi: &str) -> Result<()> {
+    let mut sim = Sim::new()?;
+    let lines = "[[guest.line]]
+        line = 0
+        on-disconnect = 'high'";
+    let mut driver = configured(abi, lines)?;
+    driver.ask([3, 0, 0, 0, 1, 0, 0, 0], OK)?;
+    busybox("dmesg -n 1")?;
+    sim.remove()?;
+    driver.ask([5, 0, 0, 0, 0, 0, 0, 0], ERR)?;
+    let mut next = driver.next()?;
+    next.ask([2, 0, 0, 0, 0, 0, 0, 0], OK)?;
+    sim.put_back()?;
+    next.daemon.wait_for("board: the chip is back")?;
+    ensure!(sim.value(0)?, "not high");
+    next.daemon.stop()?;
     Ok(())
 }
 
@@ -281,18 +316,7 @@ fn safe_states(abi: &str) -> Result<()> {
 
     driver.use_lines()?;
     check([low, high, high, high])?;
-    // Killed. The next guest is served after the end of the last was seen to.
-    let Driver {
-        vm,
-        daemon,
-        _folder,
-    } = driver;
-    drop(vm);
-    let mut next = Driver {
-        vm: boot(&daemon)?,
-        daemon,
-        _folder,
-    };
+    let mut next = driver.next()?;
     next.ask([2, 0, 3, 0, 0, 0, 0, 0], OK)?;
     check([free, free, high, low])?;
 
