@@ -153,7 +153,7 @@ impl Gpio {
     /// The `value` of the response, or nothing if it is an error.
     fn perform(&mut self, number: u16, operation: Operation) -> Option<u8> {
         let irq = self.irq;
-        self.with(number, |granted| {
+        let done = self.with(number, |granted| {
             let line = &mut granted.line;
             match operation {
                 Operation::Direction => return Ok(wire::direction(line.direction())),
@@ -166,7 +166,12 @@ impl Gpio {
                 Operation::SetIrqType(None) => line.disable()?,
             }
             Ok(0)
-        })
+        });
+        if let (Operation::SetIrqType(Some(_)), Some(_)) = (operation, done) {
+            // Enabled it is, even if the level cannot be read now.
+            self.with(number, |granted| Ok(granted.line.sense()?));
+        }
+        done
     }
 
     /// Does something to a line, and says what there is to say of a fault.

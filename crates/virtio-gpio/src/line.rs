@@ -115,7 +115,7 @@ impl Line {
         Ok(())
     }
 
-    /// Enables the interrupt. Linux asks for that without a direction, and for another type without
+    /// Enables the interrupt, whose level is then to be [sensed](Self::sense). Linux asks for that without a direction, and for another type without
     /// disabling first.
     pub(crate) fn enable(&mut self, kind: IrqType) -> Result<(), Fault> {
         let enabled = self.try_enable(kind);
@@ -142,7 +142,7 @@ impl Line {
                 .unwrap_or(Mask::Masked { latched: false }),
         };
         self.state = State::In(Some(Irq { kind, mask }));
-        Ok(self.sense()?)
+        Ok(())
     }
 
     /// Disables the interrupt, if there is one.
@@ -235,7 +235,7 @@ impl Line {
     }
 
     /// Tells the driver of a level that is active, if it waits. A level is not remembered.
-    fn sense(&mut self) -> io::Result<()> {
+    pub(crate) fn sense(&mut self) -> io::Result<()> {
         if let State::In(Some(irq)) = &mut self.state {
             if let (Some(level), Mask::Unmasked(_)) = (irq.kind.level(), &irq.mask) {
                 if self.pin.value()? == level {

@@ -80,14 +80,14 @@ impl LinuxPin {
         Ok(())
     }
 
-    /// Lets a line go whose chip is gone, before its end is reported without end, and has it looked
-    /// for as long as it is used.
+    /// Lets a line go whose chip is gone, before its end is reported without end. Whatever failed on
+    /// a line that is used, the device is to look at it again: it may wait for what it did not see.
     fn check<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         if result.is_err() && self.is_gone() {
             self.chip.note(true);
             self.request = None;
         }
-        if self.request.is_none() && self.usage != Usage::Free {
+        if result.is_err() && self.usage != Usage::Free {
             let timer = match self.retry.take() {
                 Some(timer) => timer,
                 None => self.watch.timer(self.token)?,
@@ -139,5 +139,59 @@ impl Pin for LinuxPin {
         // Also what could not be had when it was asked for.
         let edge = self.reconfigure().and_then(|()| self.requested()?.edge());
         self.check(edge)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::BorrowedFd;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    use super::super::{Abi, Which};
+    use super::*;
+    use crate::Edges;
+
+    /// A line that cannot be read.
+    struct Unreadable;
+
+    impl Request for Unreadable {
+        fn configure(&mut self, _usage: Usage) -> io::Result<bool> {
+            Ok(true)
+        }
+
+        fn value(&self) -> io::Result<bool> {
+            Err(Errno::IO.into())
+        }
+
+        fn edge(&mut self) -> io::Result<bool> {
+            Ok(false)
+        }
+
+        fn event(&self) -> Option<BorrowedFd<'_>> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_line_whose_level_could_not_be_read_is_looked_at_again() {
+        let chip = Shared {
+            which: Which::Label("board".to_owned()),
+            label: "board".to_owned(),
+            count: 1,
+            abi: Abi::V2,
+            lost: false.into(),
+        };
+        let watch = Watch::new().unwrap();
+        let settings = Settings::default();
+        let mut pin = LinuxPin::new(Arc::new(chip), 0, settings, watch.clone(), Token(7));
+        pin.usage = Usage::Input(Edges::Rising);
+        pin.request = Some(Box::new(Unreadable));
+        assert!(pin.value().is_err());
+        let limit = Timespec::try_from(5 * RETRY).unwrap();
+        let mut fds = [PollFd::new(&watch, PollFlags::IN)];
+        assert_eq!(poll(&mut fds, Some(&limit)), Ok(1));
+        watch.poll(|token| assert_eq!(token, Token(7)));
+        assert!(!pin.edge().unwrap());
     }
 }

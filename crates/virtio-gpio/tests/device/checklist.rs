@@ -448,3 +448,19 @@ fn buffers_for_an_interrupt_that_was_refused_serve_when_it_is_enabled() {
     guest.drive(0, true);
     assert_eq!(status(&pair), Some(1));
 }
+
+#[test]
+fn a_level_that_could_not_be_read_is_told_when_it_can() {
+    let mut guest = Guest::new(&lines(1));
+    guest.request([6, 0, 0, 0, 1, 0, 0, 0]);
+    let pair = guest.unmask(0);
+    guest.drive(0, true);
+    assert_eq!(status(&pair), Some(1));
+    let pair = guest.unmask(0);
+    guest.chip.with(0, |wire| wire.is_readable = false);
+    // The interrupt is enabled, whatever its level is.
+    assert_eq!(guest.request([6, 0, 0, 0, 4, 0, 0, 0]), OK);
+    assert_eq!(status(&pair), None);
+    guest.mend(0);
+    assert_eq!(status(&pair), Some(1));
+}

@@ -27,6 +27,8 @@ pub(crate) struct Wire {
     pub(crate) history: Vec<Usage>,
     /// Somebody else has the line, or the hardware is broken.
     pub(crate) fails: bool,
+    /// What it is at can be told.
+    pub(crate) is_readable: bool,
     /// What it is at while it is no output.
     level: bool,
     /// Readable when there was an edge.
@@ -43,6 +45,7 @@ impl FakeChip {
                 wanted: Usage::Free,
                 history: Vec::new(),
                 fails: false,
+                is_readable: true,
                 level: false,
                 edge: eventfd(0, EventfdFlags::NONBLOCK).unwrap(),
                 read: mpsc::channel(),
@@ -140,6 +143,9 @@ impl Pin for FakePin {
     fn value(&mut self) -> io::Result<bool> {
         self.0.with(self.1, |wire| {
             wire.works()?;
+            if !wire.is_readable {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             Ok(match wire.usage {
                 Usage::Output(level) => level,
                 _ => wire.level,
@@ -205,7 +211,9 @@ impl Guest {
 
     /// A line's hardware works again, and the guest's loop hears of it.
     pub(crate) fn mend(&mut self, line: u16) {
-        self.chip.with(line, |wire| wire.fails = false);
+        self.chip.with(line, |wire| {
+            (wire.fails, wire.is_readable) = (false, true);
+        });
         self.gpio.ready(Token(line.into()));
     }
 
