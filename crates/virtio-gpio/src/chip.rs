@@ -52,6 +52,13 @@ pub trait Pin: Send {
     /// # Errors
     /// When the hardware fails.
     fn edge(&mut self) -> io::Result<bool>;
+
+    /// Says nothing of edges, which may be forgotten, until [`edge`](Self::edge) is called or
+    /// another use is asked for: what nobody waits for is not to cost the host anything.
+    ///
+    /// # Errors
+    /// When edges go on to be told.
+    fn mute(&mut self) -> io::Result<()>;
 }
 
 /// What a line is used for.

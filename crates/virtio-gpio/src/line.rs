@@ -40,8 +40,9 @@ struct Irq {
 }
 
 enum Mask {
-    /// Nobody can be told. Edges, but not levels, are remembered: as one.
-    Masked { latched: bool },
+    /// Nobody can be told. With the first edge the line becomes mute: of those to be told the edge is
+    /// remembered so, and those that follow are the same one. A level is not remembered.
+    Masked { mute: bool },
     /// The driver waits, with these buffers.
     Unmasked(Reply),
 }
@@ -120,7 +121,7 @@ impl Line {
     pub(crate) fn enable(&mut self, kind: IrqType) -> Result<(), Fault> {
         let enabled = self.try_enable(kind);
         if enabled.is_err() && !matches!(self.state, State::In(Some(_))) {
-            self.refused.get_or_insert(Mask::Masked { latched: false });
+            self.refused.get_or_insert(Mask::Masked { mute: false });
         }
         enabled
     }
@@ -131,15 +132,16 @@ impl Line {
             return Err(Fault::Guest("is an output"));
         }
         self.try_configure(Usage::Input(kind.edges()))?;
+        if matches!(self.state, State::In(Some(_))) {
+            // Of edges before now nothing is to be heard, also if they are those to hear of next.
+            self.pin.edge().ok();
+        }
         let mask = match mem::replace(&mut self.state, State::None) {
             State::In(Some(Irq {
                 mask: mask @ Mask::Unmasked(_),
                 ..
             })) => mask,
-            _ => self
-                .refused
-                .take()
-                .unwrap_or(Mask::Masked { latched: false }),
+            _ => self.refused.take().unwrap_or(Mask::Masked { mute: false }),
         };
         self.state = State::In(Some(Irq { kind, mask }));
         Ok(())
@@ -159,10 +161,15 @@ impl Line {
     pub(crate) fn unmask(&mut self, reply: Reply) -> Result<(), Fault> {
         let fault = match (&mut self.state, &mut self.refused) {
             (State::In(Some(irq)), _) => match irq.mask {
-                Mask::Masked { latched } => {
+                Mask::Masked { mute } => {
                     irq.mask = Mask::Unmasked(reply);
-                    if latched {
-                        irq.signal();
+                    if mute {
+                        // What the host has kept of edges since then is nothing new.
+                        let listening = self.pin.edge();
+                        if irq.kind.level().is_none() {
+                            irq.signal();
+                        }
+                        listening?;
                     }
                     return Ok(self.sense()?);
                 }
@@ -181,9 +188,15 @@ impl Line {
     /// The host has something to say of the line.
     pub(crate) fn ready(&mut self) -> io::Result<()> {
         let edge = self.pin.edge()?;
-        match &mut self.state {
-            State::In(Some(irq)) if edge && irq.kind.level().is_none() => irq.signal(),
-            _ => {}
+        if let State::In(Some(irq)) = &mut self.state {
+            match irq.mask {
+                Mask::Unmasked(_) if edge && irq.kind.level().is_none() => irq.signal(),
+                Mask::Masked { mute } if edge || mute => {
+                    irq.mask = Mask::Masked { mute: true };
+                    self.pin.mute()?;
+                }
+                _ => {}
+            }
         }
         self.sense()
     }
@@ -248,12 +261,10 @@ impl Line {
 }
 
 impl Irq {
-    /// Tells the driver, now or when it can be told.
+    /// Tells the driver, if it waits.
     fn signal(&mut self) {
-        let masked = |latched| Mask::Masked { latched };
-        match mem::replace(&mut self.mask, masked(false)) {
-            Mask::Unmasked(reply) => reply.send(&[VALID]),
-            Mask::Masked { .. } => self.mask = masked(true),
+        if let Mask::Unmasked(reply) = mem::replace(&mut self.mask, Mask::Masked { mute: false }) {
+            reply.send(&[VALID]);
         }
     }
 }

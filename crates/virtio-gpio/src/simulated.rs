@@ -85,6 +85,8 @@ struct Inside {
     settings: Settings,
     /// Readable when there was an edge.
     event: OwnedFd,
+    /// Nothing becomes readable.
+    mute: bool,
 }
 
 impl SimulatedChip {
@@ -196,9 +198,9 @@ impl Line {
         }
         let Some(inside) = &mut self.pin else { return };
         let rising = level != inside.settings.active_low;
-        if let (Usage::Input(Edges::Both), _)
-        | (Usage::Input(Edges::Rising), true)
-        | (Usage::Input(Edges::Falling), false) = (inside.usage, rising)
+        if let (false, Usage::Input(Edges::Both), _)
+        | (false, Usage::Input(Edges::Rising), true)
+        | (false, Usage::Input(Edges::Falling), false) = (inside.mute, inside.usage, rising)
         {
             // Fails if it was so often that one more makes no difference.
             rustix::io::write(&inside.event, &1u64.to_ne_bytes()).ok();
@@ -237,6 +239,7 @@ impl Chip for SimulatedChip {
             usage: Usage::Free,
             settings: settings.clone(),
             event,
+            mute: false,
         });
         Ok(Box::new(SimulatedPin {
             chip: Arc::clone(&self.0),
@@ -288,6 +291,7 @@ impl Pin for SimulatedPin {
                 inside.take_edge();
             }
             inside.usage = usage;
+            inside.mute = false;
         })?;
         self.arm(usage);
         Ok(())
@@ -301,9 +305,17 @@ impl Pin for SimulatedPin {
     }
 
     fn edge(&mut self) -> io::Result<bool> {
-        let (edge, usage) = self.with(|inside| (inside.take_edge(), inside.usage))?;
+        let (edge, usage) = self.with(|inside| {
+            inside.mute = false;
+            (inside.take_edge(), inside.usage)
+        })?;
         self.arm(usage);
         Ok(edge)
+    }
+
+    fn mute(&mut self) -> io::Result<()> {
+        self.arm(Usage::Free);
+        self.with(|inside| inside.mute = true)
     }
 }
 

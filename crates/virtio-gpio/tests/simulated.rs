@@ -80,6 +80,19 @@ fn only_edges_that_were_asked_for_are_told_and_those_before_a_change_are_forgott
 }
 
 #[test]
+fn a_line_that_is_mute_says_nothing_until_it_is_asked() {
+    let chip = SimulatedChip::new();
+    let (mut input, watch) = plain(&chip, 8);
+    input.configure(Usage::Input(Edges::Both)).unwrap();
+    input.mute().unwrap();
+    chip.drive("button0", Some(true)).unwrap();
+    assert!(!says(&watch));
+    assert!(!input.edge().unwrap());
+    chip.drive("button0", Some(false)).unwrap();
+    assert!(says(&watch));
+}
+
+#[test]
 fn an_open_drain_is_high_unless_somebody_pulls_it_low() {
     let chip = SimulatedChip::new();
     let (mut line, _watch) = plain(&chip, 11);

@@ -3,6 +3,7 @@
 //! A line of the host's kernel, requested while it is used.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(super) struct LinuxPin {
     usage: Usage,
     /// Nothing while the line is free, or lost.
     request: Option<Box<dyn Request>>,
+    /// Its events are not watched.
+    mute: bool,
     /// Expires when that is to be tried again.
     retry: Option<Timer>,
 }
@@ -45,15 +48,17 @@ impl LinuxPin {
             token,
             usage: Usage::Free,
             request: None,
+            mute: false,
             retry: None,
         }
     }
 
-    fn request(&self, usage: Usage) -> io::Result<Box<dyn Request>> {
+    fn request(&mut self, usage: Usage) -> io::Result<Box<dyn Request>> {
         let request = self.chip.request(self.offset, &self.settings, usage)?;
         if let Some(event) = request.event() {
             self.watch.add(event, self.token)?;
         }
+        self.mute = false;
         self.chip.note(false);
         Ok(request)
     }
@@ -65,6 +70,18 @@ impl LinuxPin {
             None => self.request(self.usage)?,
         };
         Ok(self.request.insert(request))
+    }
+
+    fn event(&self) -> Option<BorrowedFd<'_>> {
+        self.request.as_ref().and_then(|request| request.event())
+    }
+
+    fn listen(&mut self) -> io::Result<()> {
+        if let (true, Some(event)) = (self.mute, self.event()) {
+            self.watch.add(event, self.token)?;
+        }
+        self.mute = false;
+        Ok(())
     }
 
     /// Has the line requested, and used as it is to be.
@@ -116,7 +133,7 @@ impl Pin for LinuxPin {
             return Ok(());
         }
         self.usage = usage;
-        let configured = self.reconfigure();
+        let configured = self.listen().and_then(|()| self.reconfigure());
         self.check(configured)
     }
 
@@ -136,24 +153,35 @@ impl Pin for LinuxPin {
         if self.usage == Usage::Free {
             return Ok(false);
         }
+        self.listen()?;
         // Also what could not be had when it was asked for.
         let edge = self.reconfigure().and_then(|()| self.requested()?.edge());
         self.check(edge)
+    }
+
+    fn mute(&mut self) -> io::Result<()> {
+        if let (false, Some(event)) = (self.mute, self.event()) {
+            self.watch.remove(event)?;
+            self.mute = true;
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::BorrowedFd;
+    use std::os::fd::{AsFd, OwnedFd};
 
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
     use super::super::{Abi, Which};
     use super::*;
     use crate::Edges;
 
-    /// A line that cannot be read.
-    struct Unreadable;
+    const TOKEN: Token = Token(7);
+
+    /// A line that cannot be read, and keeps its edges.
+    struct Unreadable(OwnedFd);
 
     impl Request for Unreadable {
         fn configure(&mut self, _usage: Usage) -> io::Result<bool> {
@@ -169,12 +197,11 @@ mod tests {
         }
 
         fn event(&self) -> Option<BorrowedFd<'_>> {
-            None
+            Some(self.0.as_fd())
         }
     }
 
-    #[test]
-    fn a_line_whose_level_could_not_be_read_is_looked_at_again() {
+    fn unreadable() -> (LinuxPin, Watch) {
         let chip = Shared {
             which: Which::Label("board".to_owned()),
             label: "board".to_owned(),
@@ -184,14 +211,37 @@ mod tests {
         };
         let watch = Watch::new().unwrap();
         let settings = Settings::default();
-        let mut pin = LinuxPin::new(Arc::new(chip), 0, settings, watch.clone(), Token(7));
+        let mut pin = LinuxPin::new(Arc::new(chip), 0, settings, watch.clone(), TOKEN);
         pin.usage = Usage::Input(Edges::Rising);
-        pin.request = Some(Box::new(Unreadable));
+        let event = eventfd(0, EventfdFlags::empty()).unwrap();
+        watch.add(&event, TOKEN).unwrap();
+        pin.request = Some(Box::new(Unreadable(event)));
+        (pin, watch)
+    }
+
+    /// Whether the watch says something within this time.
+    fn says(watch: &Watch, limit: Duration) -> bool {
+        let limit = Timespec::try_from(limit).unwrap();
+        let mut fds = [PollFd::new(watch, PollFlags::IN)];
+        poll(&mut fds, Some(&limit)).unwrap() > 0
+    }
+
+    #[test]
+    fn a_line_whose_level_could_not_be_read_is_looked_at_again() {
+        let (mut pin, watch) = unreadable();
         assert!(pin.value().is_err());
-        let limit = Timespec::try_from(5 * RETRY).unwrap();
-        let mut fds = [PollFd::new(&watch, PollFlags::IN)];
-        assert_eq!(poll(&mut fds, Some(&limit)), Ok(1));
-        watch.poll(|token| assert_eq!(token, Token(7)));
-        assert!(!pin.edge().unwrap());
+        assert!(says(&watch, 5 * RETRY));
+    }
+
+    #[test]
+    fn edges_of_a_mute_line_wake_nobody_until_it_is_asked_for_them() {
+        let (mut pin, watch) = unreadable();
+        for _ in 0..2 {
+            pin.mute().unwrap();
+        }
+        rustix::io::write(pin.event().unwrap(), &1u64.to_ne_bytes()).unwrap();
+        assert!(!says(&watch, Duration::ZERO));
+        pin.edge().unwrap();
+        assert!(says(&watch, Duration::ZERO));
     }
 }

@@ -2,23 +2,14 @@
 
 //! The device against a chip that is the test's: what virtio 1.4 ("GPIO Device") asks of it, and
 //! what Linux's driver does.
-use virtio_backend::testing::Answer;
 use virtio_backend::{Device, Watch};
 use virtio_gpio::{Edges, Gpio, Grant, Usage};
 
-use crate::common::{FakeChip, Guest, lines};
+use crate::common::{FakeChip, Guest, lines, status};
 
 const OK: [u8; 2] = [0, 0];
 const ERR: [u8; 2] = [1, 0];
 const INVALID: Option<Vec<u8>> = Some(Vec::new());
-
-/// What came back on the eventq: its one byte.
-fn status(answer: &Answer) -> Option<u8> {
-    answer.now().map(|answer| {
-        let [status] = answer.try_into().unwrap();
-        status
-    })
-}
 
 fn named(names: &[&str]) -> Vec<Grant> {
     let grant = |name: &&str| Grant {
@@ -409,58 +400,4 @@ fn a_line_that_somebody_else_has_is_an_error_until_it_is_free() {
     assert_eq!(guest.request([2, 0, 0, 0, 0, 0, 0, 0]), OK);
     guest.chip.with(0, |wire| wire.fails = false);
     assert_eq!(guest.request([3, 0, 0, 0, 1, 0, 0, 0]), OK);
-}
-
-#[test]
-fn buffers_for_an_interrupt_that_was_refused_are_held_until_it_is_disabled() {
-    let end: [fn(&mut Guest); 3] = [
-        |guest| assert_eq!(guest.request([6, 0, 0, 0, 0, 0, 0, 0]), OK),
-        |guest| assert_eq!(guest.request([3, 0, 0, 0, 0, 0, 0, 0]), OK),
-        |guest| guest.gpio.disconnected(),
-    ];
-    for end in end {
-        let mut guest = Guest::new(&lines(1));
-        guest.chip.with(0, |wire| wire.fails = true);
-        for _ in 0..2 {
-            assert_eq!(guest.request([6, 0, 0, 0, 4, 0, 0, 0]), ERR);
-        }
-        let pair = guest.unmask(0);
-        assert_eq!(status(&pair), None);
-        assert_eq!(status(&guest.unmask(0)), Some(0));
-        guest.chip.with(0, |wire| wire.fails = false);
-        guest.drive(0, true);
-        assert_eq!(status(&pair), None);
-        end(&mut guest);
-        assert_eq!(status(&pair), Some(0));
-        assert_eq!(status(&guest.unmask(0)), Some(0));
-    }
-}
-
-#[test]
-fn buffers_for_an_interrupt_that_was_refused_serve_when_it_is_enabled() {
-    let mut guest = Guest::new(&lines(1));
-    guest.request([3, 0, 0, 0, 1, 0, 0, 0]);
-    assert_eq!(guest.request([6, 0, 0, 0, 1, 0, 0, 0]), ERR);
-    let pair = guest.unmask(0);
-    guest.request([3, 0, 0, 0, 2, 0, 0, 0]);
-    assert_eq!(status(&pair), None);
-    assert_eq!(guest.request([6, 0, 0, 0, 1, 0, 0, 0]), OK);
-    guest.drive(0, true);
-    assert_eq!(status(&pair), Some(1));
-}
-
-#[test]
-fn a_level_that_could_not_be_read_is_told_when_it_can() {
-    let mut guest = Guest::new(&lines(1));
-    guest.request([6, 0, 0, 0, 1, 0, 0, 0]);
-    let pair = guest.unmask(0);
-    guest.drive(0, true);
-    assert_eq!(status(&pair), Some(1));
-    let pair = guest.unmask(0);
-    guest.chip.with(0, |wire| wire.is_readable = false);
-    // The interrupt is enabled, whatever its level is.
-    assert_eq!(guest.request([6, 0, 0, 0, 4, 0, 0, 0]), OK);
-    assert_eq!(status(&pair), None);
-    guest.mend(0);
-    assert_eq!(status(&pair), Some(1));
 }

@@ -122,15 +122,41 @@ impl Chip for FakeChip {
     ) -> io::Result<Box<dyn Pin>> {
         let offset = u16::try_from(offset).unwrap();
         self.with(offset, |wire| watch.add(&wire.edge, token))?;
-        Ok(Box::new(FakePin(self.clone(), offset)))
+        Ok(Box::new(FakePin {
+            chip: self.clone(),
+            offset,
+            watch: watch.clone(),
+            token,
+            is_mute: false,
+        }))
     }
 }
 
-struct FakePin(FakeChip, u16);
+struct FakePin {
+    chip: FakeChip,
+    offset: u16,
+    watch: Watch,
+    token: Token,
+    is_mute: bool,
+}
+
+impl FakePin {
+    fn with<T>(&self, action: impl FnOnce(&mut Wire) -> io::Result<T>) -> io::Result<T> {
+        self.chip.with(self.offset, action)
+    }
+
+    fn listen(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.is_mute) {
+            self.with(|wire| self.watch.add(&wire.edge, self.token))?;
+        }
+        Ok(())
+    }
+}
 
 impl Pin for FakePin {
     fn configure(&mut self, usage: Usage) -> io::Result<()> {
-        self.0.with(self.1, |wire| {
+        self.listen()?;
+        self.with(|wire| {
             wire.wanted = usage;
             if usage != Usage::Free {
                 wire.works()?;
@@ -141,7 +167,7 @@ impl Pin for FakePin {
     }
 
     fn value(&mut self) -> io::Result<bool> {
-        self.0.with(self.1, |wire| {
+        self.with(|wire| {
             wire.works()?;
             if !wire.is_readable {
                 return Err(io::ErrorKind::TimedOut.into());
@@ -154,7 +180,8 @@ impl Pin for FakePin {
     }
 
     fn edge(&mut self) -> io::Result<bool> {
-        self.0.with(self.1, |wire| {
+        self.listen()?;
+        self.with(|wire| {
             wire.works()?;
             if wire.usage != wire.wanted {
                 wire.configure();
@@ -165,24 +192,33 @@ impl Pin for FakePin {
             Ok(edge)
         })
     }
+
+    fn mute(&mut self) -> io::Result<()> {
+        if !std::mem::replace(&mut self.is_mute, true) {
+            self.with(|wire| self.watch.remove(&wire.edge))?;
+        }
+        Ok(())
+    }
 }
 
 /// A guest's device, and its chip.
 pub(crate) struct Guest {
     pub(crate) gpio: Gpio,
     pub(crate) chip: FakeChip,
+    watch: Watch,
 }
 
 impl Guest {
     /// A guest with one line for each grant, and a driver that negotiated interrupts.
     pub(crate) fn new(grants: &[Grant]) -> Self {
         let chip = FakeChip::new(grants.len());
-        let mut gpio = Gpio::new("guest", &Watch::new().unwrap());
+        let watch = Watch::new().unwrap();
+        let mut gpio = Gpio::new("guest", &watch);
         for (offset, grant) in (0..).zip(grants) {
             gpio.grant(&chip, offset, grant).unwrap();
         }
         gpio.negotiated(F_IRQ);
-        Self { gpio, chip }
+        Self { gpio, chip, watch }
     }
 
     /// Sends a message on the requestq, with `room` bytes for the response.
@@ -220,11 +256,29 @@ impl Guest {
     /// Somebody outside drives a line, and the guest's loop hears of it.
     pub(crate) fn drive(&mut self, line: u16, level: bool) {
         self.chip.drive(line, level);
-        self.gpio.ready(Token(line.into()));
+        self.hear();
+    }
+
+    /// The guest's loop tells the device of what there is, and returns of how many lines.
+    pub(crate) fn hear(&mut self) -> usize {
+        let mut lines = 0;
+        self.watch.poll(|token| {
+            self.gpio.ready(token);
+            lines += 1;
+        });
+        lines
     }
 }
 
 /// Lines with nothing special.
 pub(crate) fn lines(count: usize) -> Vec<Grant> {
     vec![Grant::default(); count]
+}
+
+/// What came back on the eventq: its one byte.
+pub(crate) fn status(answer: &Answer) -> Option<u8> {
+    answer.now().map(|answer| {
+        let [status] = answer.try_into().unwrap();
+        status
+    })
 }

@@ -10,5 +10,6 @@
 mod checklist;
 mod common;
 mod grants;
+mod interrupts;
 mod model;
 mod sessions;
