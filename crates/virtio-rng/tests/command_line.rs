@@ -49,6 +49,23 @@ fn number(fd: &OwnedFd) -> String {
     std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd()).to_string()
 }
 
+/// A shell that becomes the daemon, with these words of its own: LISTEN_PID is the daemon's number.
+fn becomes(words: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args([
+        "-c",
+        &format!("export LISTEN_PID=$$; exec {DAEMON} {words}"),
+    ]);
+    shell
+}
+
+/// Hands a socket over as standard input, for `words` to make a descriptor of it.
+fn systemd(words: &str, socket: impl Into<OwnedFd>) -> Command {
+    let mut shell = becomes(words);
+    shell.env("LISTEN_FDS", "1").stdin(socket.into());
+    shell
+}
+
 #[track_caller]
 fn refused(output: &Output, reason: &str) {
     testing::refused(output, &[reason]);
@@ -209,13 +226,31 @@ fn a_connected_socket_is_refused_and_so_is_what_is_no_socket() {
     refused(&run(&["--fd", "2"]), "standard");
 }
 
+/// Closes what this process may have handed over besides.
+const NOTHING: &str = "3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-";
+
+#[test]
+fn a_number_that_only_a_file_of_the_daemon_could_have_is_refused() {
+    for number in 3..10 {
+        let output = becomes(&format!("--fd {number} {NOTHING}")).output();
+        refused(&output.unwrap(), "not open");
+    }
+    let output = becomes(NOTHING).env("LISTEN_FDS", "1").output();
+    refused(&output.unwrap(), "LISTEN_FDS");
+}
+
+#[test]
+fn a_connected_socket_is_refused_also_from_systemd() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let output = systemd("3<&0", ours).output();
+    refused(&output.unwrap(), "connected socket");
+}
+
 #[test]
 fn a_listening_socket_is_handed_over_as_systemd_does() {
     let directory = tempfile::tempdir().unwrap();
     let (path, fd) = listening(&directory);
-    // LISTEN_PID is the daemon's own number, so it is a shell that becomes the daemon.
-    let start = format!("export LISTEN_PID=$$ LISTEN_FDS=1; exec {DAEMON} 3<&0");
-    let _daemon = Program::start(Command::new("sh").args(["-c", &start]).stdin(fd), 1);
+    let _daemon = Program::start(&mut systemd("3<&0", fd), 1);
     use_device(&path);
 }
 
@@ -223,8 +258,7 @@ fn a_listening_socket_is_handed_over_as_systemd_does() {
 fn a_socket_may_be_handed_over_in_both_ways_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let (path, fd) = listening(&directory);
-    let start = format!("export LISTEN_PID=$$ LISTEN_FDS=1; exec {DAEMON} --fd 3 3<&0");
-    let _daemon = Program::start(Command::new("sh").args(["-c", &start]).stdin(fd), 1);
+    let _daemon = Program::start(&mut systemd("--fd 3 3<&0", fd), 1);
     use_device(&path);
 }
 
@@ -233,16 +267,8 @@ fn a_socket_that_is_handed_over_for_nobody_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let (_, fd) = listening(&directory);
     let other = directory.path().join("other.sock");
-    let start = format!(
-        "export LISTEN_PID=$$ LISTEN_FDS=1; exec {DAEMON} --socket-path {} 3<&0",
-        other.display()
-    );
-    let output = Command::new("sh")
-        .args(["-c", &start])
-        .stdin(fd)
-        .output()
-        .unwrap();
-    refused(&output, "handed-over.sock");
+    let output = systemd(&format!("--socket-path {} 3<&0", other.display()), fd).output();
+    refused(&output.unwrap(), "handed-over.sock");
     assert!(!other.exists());
 }
 

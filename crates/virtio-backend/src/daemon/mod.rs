@@ -148,6 +148,7 @@ pub fn main<D: Daemon>() -> ExitCode {
 }
 
 fn run<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<()> {
+    let handed_over = socket::handed_over(options.fd)?;
     start_log(options.verbose);
     // From here on a signal waits until there is something to end.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
@@ -155,7 +156,7 @@ fn run<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<()> {
     // served.
     let guests = guests::<D>(options)?;
     let (guests, sockets): (Vec<_>, Vec<_>) = guests.into_iter().unzip();
-    let (listeners, bound) = socket::open(sockets)?;
+    let (listeners, bound) = socket::open(sockets, handed_over)?;
     let (ended, end) = mpsc::channel::<()>();
     for (guest, listener) in guests.iter().zip(listeners) {
         info!(
@@ -192,13 +193,7 @@ type Guests<D> = Vec<(Arc<Guest<D>>, Socket)>;
 fn guests<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<Guests<D::Device>> {
     let said = |fault: Fault| fault.error.context(format!("--{}", fault.option));
     let Some(path) = options.config else {
-        let socket = match (options.socket_path, options.fd) {
-            (Some(path), _) => Socket::Path(path),
-            (None, Some(fd)) => {
-                Socket::Adopted(socket::adopt(fd).with_context(|| format!("--fd {fd}"))?)
-            }
-            (None, None) => Socket::Inherited,
-        };
+        let socket = options.socket_path.map_or(Socket::HandedOver, Socket::Path);
         let watch = Watch::new()?;
         let mut host = D::host(D::Tables::default()).map_err(said)?;
         let device = D::device(&mut host, D::TYPE, options.guest, &watch).map_err(said)?;

@@ -3,14 +3,13 @@
 //! Listening sockets: bound by us, or handed over by who started us.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use listenfd::ListenFd;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
 use rustix::net::{AddressFamily, SocketType};
@@ -19,30 +18,26 @@ use rustix::net::{AddressFamily, SocketType};
 pub(super) enum Socket {
     /// A socket that is to be at this path: handed over, or else bound.
     Path(PathBuf),
-    /// The one socket that was handed over in `LISTEN_FDS`.
-    Inherited,
-    /// A socket that was handed over otherwise.
-    Adopted(UnixListener),
+    /// The one socket that was handed over.
+    HandedOver,
 }
 
-/// Opens all `sockets`, or none. The paths that were bound for that are removed when dropped.
-pub(super) fn open(sockets: Vec<Socket>) -> anyhow::Result<(Vec<UnixListener>, Vec<Bound>)> {
-    // A socket that is handed over by its number may be one of these: it has one owner.
-    let mut inherited = match sockets.as_slice() {
-        [Socket::Adopted(_)] => Vec::new(),
-        _ => inherited().context("LISTEN_FDS")?,
-    };
+/// Opens all `sockets`, some of which were `handed_over`, or none. The paths that were bound for that
+/// are removed when dropped.
+pub(super) fn open(
+    sockets: Vec<Socket>,
+    mut handed_over: Vec<UnixListener>,
+) -> anyhow::Result<(Vec<UnixListener>, Vec<Bound>)> {
     let (mut listeners, mut bound) = (Vec::new(), Vec::new());
     for socket in sockets {
         listeners.push(match socket {
-            Socket::Adopted(listener) => listener,
-            Socket::Inherited => match inherited.pop() {
-                Some(listener) if inherited.is_empty() => listener,
+            Socket::HandedOver => match handed_over.pop() {
+                Some(listener) if handed_over.is_empty() => listener,
                 Some(_) => bail!("LISTEN_FDS: several sockets, for one guest"),
                 None => bail!("no socket: give --socket-path, --fd or --config, or hand one over in LISTEN_FDS"),
             },
-            Socket::Path(wanted) => match inherited.iter().position(|listener| path(listener) == wanted) {
-                Some(index) => inherited.swap_remove(index),
+            Socket::Path(wanted) => match handed_over.iter().position(|listener| path(listener) == wanted) {
+                Some(index) => handed_over.swap_remove(index),
                 None => {
                     let (listener, ours) = bind(&wanted)?;
                     bound.push(ours);
@@ -52,7 +47,7 @@ pub(super) fn open(sockets: Vec<Socket>) -> anyhow::Result<(Vec<UnixListener>, V
         });
     }
     // Its front ends would wait for ever.
-    if let Some(extra) = inherited.first() {
+    if let Some(extra) = handed_over.first() {
         bail!(
             "LISTEN_FDS: no guest is served at {}",
             path(extra).display()
@@ -125,18 +120,30 @@ impl Drop for Bound {
     }
 }
 
-/// The listening socket that was handed over as `--fd`.
-pub(super) fn adopt(fd: RawFd) -> anyhow::Result<UnixListener> {
+/// The listening sockets that who started us handed over: that of `--fd`, or those of `LISTEN_FDS`, of
+/// which it may be one.
+///
+/// Comes before anything of ours is open: whatever has such a number then was handed over.
+pub(super) fn handed_over(fd: Option<RawFd>) -> anyhow::Result<Vec<UnixListener>> {
+    if let Some(fd) = fd {
+        return Ok(vec![adopt(fd).with_context(|| format!("--fd {fd}"))?]);
+    }
+    let fds = sd_notify::listen_fds().context("LISTEN_FDS")?;
+    fds.map(|fd| adopt(fd).with_context(|| format!("LISTEN_FDS: {fd}")))
+        .collect()
+}
+
+fn adopt(fd: RawFd) -> anyhow::Result<UnixListener> {
     if fd <= 2 {
         bail!("standard input, output and error are not to be handed over");
     }
     fs::read_link(format!("/proc/self/fd/{fd}")).context("not open")?;
     #[expect(
         unsafe_code,
-        reason = "a number is all that the command line can say of a file descriptor"
+        reason = "a number is all that who starts us can say of a file descriptor"
     )]
-    // SAFETY: it is open, and ours: who started us handed it over, and nothing else here knows its
-    // number.
+    // SAFETY: it is open, and ours: who started us handed it over, since nothing else was open when
+    // this was called, and nothing else here knows its number.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     if socket_domain(&fd).context("not a socket")? != AddressFamily::UNIX
         || socket_type(&fd)? != SocketType::STREAM
@@ -148,12 +155,4 @@ pub(super) fn adopt(fd: RawFd) -> anyhow::Result<UnixListener> {
     }
     fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
     Ok(UnixListener::from(fd))
-}
-
-/// The sockets of `LISTEN_FDS`, as systemd hands them over.
-fn inherited() -> io::Result<Vec<UnixListener>> {
-    let mut passed = ListenFd::from_env();
-    (0..passed.len())
-        .filter_map(|index| passed.take_unix_listener(index).transpose())
-        .collect()
 }
