@@ -150,6 +150,17 @@ fn a_socket_that_a_dead_daemon_left_is_replaced() {
 }
 
 #[test]
+fn a_daemon_serves_also_when_nobody_can_be_told_that_it_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rng.sock");
+    let mut command = Command::new(DAEMON);
+    command.arg("--socket-path").arg(&path);
+    let daemon = Program::start(command.env("NOTIFY_SOCKET", "/nowhere"), 1);
+    daemon.expect("warn: NOTIFY_SOCKET: ");
+    use_device(&path);
+}
+
+#[test]
 fn sigterm_ends_an_idle_daemon_and_removes_its_socket() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rng.sock");

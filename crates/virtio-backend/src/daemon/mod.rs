@@ -176,7 +176,10 @@ fn run<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<()> {
             })?;
     }
     drop(ended);
-    sd_notify::notify(&[NotifyState::Ready]).context("NOTIFY_SOCKET")?;
+    // Whoever cannot be told has no part in serving the guests (sd_notify(3)).
+    if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+        warn!("NOTIFY_SOCKET: {error}");
+    }
     signals.forever().next();
     guests.into_iter().for_each(|guest| guest.stop());
     // The channel, on which nobody says anything, closes when the last guest has ended.
