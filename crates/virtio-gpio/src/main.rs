@@ -39,6 +39,7 @@ impl Daemon for Lines {
     const TYPE: &'static str = "gpio";
     const ABOUT: &'static str =
         "GPIO lines for virtual machines: a virtio GPIO device over vhost-user";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const EXAMPLES: &'static str = "\
 Examples:
   vhost-user-gpio --socket-path /run/gpio.sock --simulate

@@ -44,6 +44,7 @@ impl Daemon for Chips {
     const TYPE: &'static str = "i2c";
     const ABOUT: &'static str =
         "I²C chips for virtual machines: a virtio I²C adapter over vhost-user";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const EXAMPLES: &'static str = "\
 Examples:
   vhost-user-i2c --socket-path /run/i2c.sock --simulate

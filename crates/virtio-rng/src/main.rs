@@ -49,6 +49,7 @@ impl Daemon for Entropy {
     const TYPE: &'static str = "rng";
     const ABOUT: &'static str =
         "Random numbers for virtual machines: a virtio entropy device over vhost-user";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const EXAMPLES: &'static str = "\
 Examples:
   vhost-user-rng --socket-path /run/rng.sock

@@ -22,6 +22,7 @@ struct Platform;
 impl Daemon for Platform {
     const TYPE: &'static str = "scmi";
     const ABOUT: &'static str = "Clocks, sensors, resets, power domains and regulators for virtual machines: a virtio SCMI device over vhost-user";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const EXAMPLES: &'static str = "\
 Examples:
   vhost-user-scmi --socket-path /run/scmi.sock --simulate

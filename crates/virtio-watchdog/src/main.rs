@@ -31,6 +31,7 @@ impl Daemon for Watchdogs {
     const TYPE: &'static str = "watchdog";
     const ABOUT: &'static str = "Watchdogs for virtual machines: a virtio watchdog device over vhost-user, and what to do \
          about a guest that failed";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const EXAMPLES: &'static str = "\
 Actions. With @SECONDS, the next follows if the guest is neither reset nor gone after so many:
   event       tell the driver that a timer has expired

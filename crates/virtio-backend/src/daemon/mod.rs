@@ -47,6 +47,8 @@ pub trait Daemon {
     const TYPE: &'static str;
     /// One line for `--help`.
     const ABOUT: &'static str;
+    /// For `--version`: the daemon's own package's, `env!("CARGO_PKG_VERSION")`.
+    const VERSION: &'static str;
     /// The end of `--help`.
     const EXAMPLES: &'static str;
     /// One guest's options: the same words on the command line and in the file.

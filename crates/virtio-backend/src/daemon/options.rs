@@ -44,7 +44,7 @@ pub(super) struct Options<O: Args> {
 pub(super) fn parse<D: Daemon>() -> Options<D::Options> {
     let mut command = Options::<D::Options>::command()
         .name(format!("vhost-user-{}", D::TYPE))
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(D::VERSION)
         .about(D::ABOUT)
         .after_help(D::EXAMPLES);
     let matches = command.get_matches_mut();
