@@ -17,8 +17,8 @@ pub enum Queue {
 /// A virtio device of one guest.
 ///
 /// What can happen to a device arrives one at a time, on the guest's own loop. A method may wait
-/// for hardware, within a bound, and for its turn at hardware that guests share; it never waits for
-/// what another guest does otherwise, nor for the driver.
+/// for hardware, and for its turn at hardware that guests share, for some seconds at most; it never
+/// waits for what another guest does otherwise, nor for the driver.
 ///
 /// A guest's fault is answered, not raised: [`handle`](Self::handle) returns nothing.
 pub trait Device: Send + 'static {

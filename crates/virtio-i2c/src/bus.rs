@@ -16,7 +16,7 @@ pub const MAX_MESSAGES: usize = 42;
 pub const MAX_LENGTH: usize = 8192;
 
 /// How long a guest waits for the others of its adapter. It is longer than a few of their
-/// transactions, and its VMM may have to wait for it.
+/// transactions, and its VMM may have to wait for it; so may a daemon that ends, for 10 seconds.
 const WAIT: Duration = Duration::from_secs(3);
 
 /// Address of a chip on a bus.

@@ -34,8 +34,9 @@ use crate::{Device, Guest, Watch};
 pub use toml::Spanned;
 
 /// How long a guest may take to end before the daemon ends without it: its hardware may hang for
-/// ever.
-const GRACE: Duration = Duration::from_secs(2);
+/// ever. It is longer than a device may take for what it has begun: the longest is virtio-i2c's 3 s
+/// until its turn comes, and a second for the transaction.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// File descriptors that a guest may need: its socket and session, its rings' events, its memory,
 /// its device's own.
