@@ -1,17 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
 //! The command line and the configuration file, and a daemon that does what they say.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use virtio_backend::testing::{self, LIMIT, Program, Vm, feature, refused_file};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_vhost-user-watchdog");
+
+/// What somebody sends to a socket, within its read timeout: with one, the kernel gives up also when
+/// we are stopped and go on.
+fn received(socket: &UnixDatagram) -> Vec<u8> {
+    let mut bytes = [0; 4096];
+    loop {
+        match socket.recv(&mut bytes) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            length => return bytes[..length.unwrap()].to_vec(),
+        }
+    }
+}
 
 #[track_caller]
 fn refused(arguments: &str, words: &[&str]) {
@@ -136,11 +155,8 @@ fn guests_of_a_file_have_their_own_times_and_actions() {
     let boot = |name| Vm::boot(&daemon.folder().join(name), feature::ALL, &[8]).unwrap();
     let (mut quick_vm, _slow_vm) = (boot("a"), boot("b"));
     assert_eq!(quick_vm.rings[0].ask(&[], &[8]).unwrap(), [1]);
-    let record = |socket: &UnixDatagram| -> Value {
-        let mut bytes = [0; 4096];
-        let length = socket.recv(&mut bytes).unwrap();
-        serde_json::from_slice(&bytes[..length]).unwrap()
-    };
+    let record =
+        |socket: &UnixDatagram| -> Value { serde_json::from_slice(&received(socket)).unwrap() };
     let (quick, slow) = (record(&quick), record(&slow));
     assert_eq!(
         (&quick["guest"], &quick["cause"]),
@@ -173,7 +189,7 @@ fn a_guest_whose_monitor_hangs_delays_no_other_and_not_its_own_pings() {
     let start = Instant::now();
     assert_eq!(b.rings[0].ask(&[], &[8]).unwrap(), [1]);
     assert_eq!(a.rings[0].ask(&[], &[8]).unwrap(), [1]);
-    socket.recv(&mut [0; 4096]).unwrap();
+    received(&socket);
     assert_eq!(a.rings[0].ask(&[], &[8]).unwrap(), [1]);
     // A monitor has 3 seconds to greet.
     assert!(start.elapsed() < Duration::from_secs(2));
@@ -245,6 +261,53 @@ fn a_watchdog_that_can_bite_no_longer_says_so() {
     std::fs::remove_file(&qmp).unwrap();
     monitor.shutdown(Shutdown::Both).unwrap();
     daemon.expect("cannot act through");
+}
+
+#[test]
+fn an_answer_is_waited_for_also_by_a_daemon_that_is_stopped_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (api, socket) = (folder.path().join("api"), folder.path().join("wd"));
+    let listener = UnixListener::bind(&api).unwrap();
+    let mut command = Command::new(DAEMON);
+    command.arg("--socket-path").arg(&socket);
+    command.arg("--api").arg(&api);
+    let daemon = Program::start(&mut command, 1);
+    let _vm = Vm::boot(&socket, feature::ALL, &[8]).unwrap();
+
+    let asked = || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        while !lines.next().unwrap().unwrap().is_empty() {}
+        stream
+    };
+    let mut stream = asked();
+    let id = socket_peercred(&stream).unwrap().pid;
+    wait_for_state(id, 'S');
+    for (signal, state) in [(Signal::STOP, 'T'), (Signal::CONT, 'S')] {
+        kill_process(id, signal).unwrap();
+        wait_for_state(id, state);
+    }
+    let answer = b"HTTP/1.1 200 \r\nContent-Length: 19\r\n\r\n{\"state\":\"Running\"}";
+    stream.write_all(answer).unwrap();
+    // It asks twice, and a third time if it has given up the first.
+    asked().write_all(answer).unwrap();
+    daemon.expect("acts through");
+}
+
+/// Waits until all threads of a process run, sleep, or are stopped.
+fn wait_for_state(id: Pid, state: char) {
+    let start = Instant::now();
+    let tasks = format!("/proc/{}/task", id.as_raw_nonzero());
+    let is_so = || {
+        std::fs::read_dir(&tasks).unwrap().all(|task| {
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+            stat.contains(&format!(") {state} "))
+        })
+    };
+    while !is_so() {
+        assert!(start.elapsed() < LIMIT);
+        std::thread::yield_now();
+    }
 }
 
 #[test]

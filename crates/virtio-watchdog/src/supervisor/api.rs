@@ -81,7 +81,11 @@ impl Api {
             }
             let left = deadline.checked_duration_since(Instant::now());
             stream.set_read_timeout(Some(left.ok_or(ErrorKind::TimedOut)?))?;
-            let read = stream.read(&mut piece)?;
+            let read = match stream.read(&mut piece) {
+                // With a time limit the kernel gives up also when we are stopped and go on.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read?,
+            };
             let read = piece.get(..read).unwrap_or_default();
             if read.is_empty() || answer.len() > LONGEST {
                 return Err(ErrorKind::InvalidData.into());

@@ -8,9 +8,10 @@ use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 /// How long a command may take.
@@ -35,18 +36,13 @@ fn run_within(command: &[String], guest: &str, cause: &str, limit: Duration) -> 
         .spawn()?;
     let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let id = id.ok_or(ErrorKind::InvalidData)?;
-    let ended = pidfd_open(id, PidfdFlags::empty())?;
-    let limit_left = Timespec::try_from(limit).ok();
-    let in_time = poll(
-        &mut [PollFd::new(&ended, PollFlags::IN)],
-        limit_left.as_ref(),
-    )?;
-    if in_time == 0 {
+    let in_time = ends_within(id, limit);
+    if !matches!(in_time, Ok(true)) {
         // Fails when it has just ended by itself.
         kill_process_group(id, Signal::KILL).ok();
     }
     let status = child.wait()?;
-    if in_time == 0 {
+    if !in_time? {
         let why = format!("took longer than {} s", limit.as_secs_f64());
         return Err(io::Error::new(ErrorKind::TimedOut, why));
     }
@@ -54,6 +50,21 @@ fn run_within(command: &[String], guest: &str, cause: &str, limit: Duration) -> 
         Ok(())
     } else {
         Err(io::Error::other(status.to_string()))
+    }
+}
+
+/// Waits for the end of a child of ours.
+fn ends_within(child: Pid, limit: Duration) -> io::Result<bool> {
+    let ended = pidfd_open(child, PidfdFlags::empty())?;
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&left)) {
+            // We were stopped, and go on.
+            Err(Errno::INTR) => {}
+            ended => return Ok(ended? > 0),
+        }
     }
 }
 
@@ -79,6 +90,7 @@ pub(super) fn notify(path: Option<&Path>, message: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+    use rustix::io::retry_on_intr;
     use virtio_backend::testing::LIMIT;
 
     use super::*;
@@ -119,7 +131,8 @@ mod tests {
         // Hangs up when nobody has it open for writing.
         let limit = Timespec::try_from(LIMIT).unwrap();
         let mut fds = [PollFd::new(&fifo, PollFlags::IN)];
-        assert_eq!(poll(&mut fds, Some(&limit)), Ok(1));
+        let ended = retry_on_intr(|| poll(&mut fds, Some(&limit)));
+        assert_eq!(ended, Ok(1));
         assert!(fds[0].revents().contains(PollFlags::HUP));
     }
 

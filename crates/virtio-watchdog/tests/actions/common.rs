@@ -14,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -163,7 +164,8 @@ impl Victim {
         let ended = pidfd_open(id, PidfdFlags::empty()).unwrap();
         let limit = Timespec::try_from(LIMIT).unwrap();
         let mut fds = [PollFd::new(&ended, PollFlags::IN)];
-        assert_ne!(poll(&mut fds, Some(&limit)), Ok(0), "it lives");
+        let ended = retry_on_intr(|| poll(&mut fds, Some(&limit)));
+        assert_ne!(ended, Ok(0), "it lives");
         // Or its own input's end would be its end.
         let _stdin = self.0.stdin.take();
         self.0.wait().unwrap().signal()
