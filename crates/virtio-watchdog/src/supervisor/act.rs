@@ -160,7 +160,8 @@ impl Actor {
 
     /// Sees to the way to act, and what it says of the machine.
     fn check(&mut self) {
-        self.next_check = Instant::now() + CHECK;
+        let began = Instant::now();
+        self.next_check = began + CHECK;
         self.spend(0);
         let is_wanted = self.is_connected || self.plan.relay;
         let (Some(control), true) = (&self.plan.control, is_wanted) else {
@@ -193,15 +194,15 @@ impl Actor {
                 self.lost = None;
                 self.status(status);
             }
-            Err(error) => self.lost(&error),
+            Err(error) => self.lost(began, &error),
         }
     }
 
-    /// The way to act is not there, which is said when it lasts.
-    fn lost(&mut self, error: &io::Error) {
+    /// The way to act is not there since then, which is said when it lasts.
+    fn lost(&mut self, since: Instant, error: &io::Error) {
         self.disconnect();
         self.next_check = Instant::now() + RETRY;
-        let (since, said) = self.lost.get_or_insert((Instant::now(), false));
+        let (since, said) = self.lost.get_or_insert((since, false));
         let lasts = since.elapsed() >= PATIENCE || error.kind() == ErrorKind::PermissionDenied;
         if let (Some(control), true, false) = (&self.plan.control, lasts, *said) {
             *said = true;
@@ -238,7 +239,7 @@ impl Actor {
         match message {
             Some(message) if ours => self.event(message),
             None if ours => {
-                self.lost(&ErrorKind::ConnectionAborted.into());
+                self.lost(Instant::now(), &ErrorKind::ConnectionAborted.into());
                 None
             }
             _ => None,
@@ -417,8 +418,13 @@ impl Actor {
             Action::Unit(unit) => command::restart_unit(unit, guest, cause)?,
             Action::Notify(path) => command::notify(path.as_deref(), &record.text())?,
             action => {
+                // A monitor may only have been slow when it was asked whether the machine is paused.
+                let is_news = |(since, _): (Instant, _)| since.elapsed() < PATIENCE;
+                if self.connection.is_none() && self.lost.is_none_or(is_news) {
+                    self.check();
+                }
                 let connection = self.connection.as_mut().ok_or(ErrorKind::NotConnected)?;
-                connection.act(action).inspect_err(|error| {
+                connection.act(action, stage.limit()).inspect_err(|error| {
                     if error.kind() == ErrorKind::TimedOut {
                         self.next_check = Instant::now();
                     }

@@ -43,17 +43,19 @@ impl Api {
         })
     }
 
-    pub(super) fn act(&self, action: &Action) -> io::Result<()> {
+    /// Does what `action` says, in `limit`, or in what any answer may take.
+    pub(super) fn act(&self, action: &Action, limit: Duration) -> io::Result<()> {
+        let limit = limit.max(ANSWER);
         let (what, body, limit) = match action {
-            Action::Nmi => ("vm.nmi", Value::Null, ANSWER),
+            Action::Nmi => ("vm.nmi", Value::Null, limit),
             Action::Dump(path) => {
                 let url = format!("file://{}", path.display());
                 ("vm.coredump", json!({"destination_url": url}), DUMP)
             }
-            Action::Reset => ("vm.reboot", Value::Null, ANSWER),
-            Action::PowerDown => ("vm.power-button", Value::Null, ANSWER),
-            Action::Stop => ("vm.pause", Value::Null, ANSWER),
-            Action::Quit => ("vmm.shutdown", Value::Null, ANSWER),
+            Action::Reset => ("vm.reboot", Value::Null, limit),
+            Action::PowerDown => ("vm.power-button", Value::Null, limit),
+            Action::Stop => ("vm.pause", Value::Null, limit),
+            Action::Quit => ("vmm.shutdown", Value::Null, limit),
             _ => return Err(ErrorKind::Unsupported.into()),
         };
         self.ask("PUT", what, &body, limit).map(drop)

@@ -5,6 +5,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -70,10 +71,11 @@ impl Connection {
         }
     }
 
-    pub(super) fn act(&mut self, action: &Action) -> io::Result<()> {
+    /// Does what `action` says, in about `limit`.
+    pub(super) fn act(&mut self, action: &Action, limit: Duration) -> io::Result<()> {
         match self {
-            Self::Qmp(qmp) => qmp.act(action),
-            Self::Api(api) => api.act(action),
+            Self::Qmp(qmp) => qmp.act(action, limit),
+            Self::Api(api) => api.act(action, limit),
         }
     }
 

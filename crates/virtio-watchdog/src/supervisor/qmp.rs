@@ -20,7 +20,7 @@ use super::unix;
 /// How long the monitor may take to greet us. While QEMU starts its main loop does not run.
 const GREETING: Duration = Duration::from_secs(3);
 
-/// How long a command may take that takes no time.
+/// How long a question may take, whose answer takes no time.
 const COMMAND: Duration = Duration::from_secs(1);
 
 /// How long it may take to write the guest's memory.
@@ -88,7 +88,11 @@ impl Qmp {
     }
 
     pub(super) fn status(&mut self) -> io::Result<Status> {
-        let answer = self.execute("query-status", &json!({}), COMMAND)?;
+        self.status_within(COMMAND)
+    }
+
+    fn status_within(&mut self, limit: Duration) -> io::Result<Status> {
+        let answer = self.execute("query-status", &json!({}), limit)?;
         Ok(match answer.get("status").and_then(Value::as_str) {
             Some("running") => Status::Running,
             Some("internal-error" | "guest-panicked") => Status::Failed,
@@ -104,24 +108,25 @@ impl Qmp {
         Ok(ids.collect())
     }
 
-    pub(super) fn act(&mut self, action: &Action) -> io::Result<()> {
+    /// Does what `action` says, in no longer than `limit` for each command.
+    pub(super) fn act(&mut self, action: &Action, limit: Duration) -> io::Result<()> {
         let (command, arguments, limit) = match action {
-            Action::Nmi => ("inject-nmi", json!({}), COMMAND),
+            Action::Nmi => ("inject-nmi", json!({}), limit),
             Action::Dump(path) => {
                 let protocol = format!("file:{}", path.display());
                 let arguments = json!({"paging": false, "protocol": protocol});
                 ("dump-guest-memory", arguments, DUMP)
             }
-            Action::Reset => ("system_reset", json!({}), COMMAND),
-            Action::PowerDown => ("system_powerdown", json!({}), COMMAND),
-            Action::Stop => ("stop", json!({}), COMMAND),
-            Action::Quit => ("quit", json!({}), COMMAND),
+            Action::Reset => ("system_reset", json!({}), limit),
+            Action::PowerDown => ("system_powerdown", json!({}), limit),
+            Action::Stop => ("stop", json!({}), limit),
+            Action::Quit => ("quit", json!({}), limit),
             _ => return Err(io::ErrorKind::Unsupported.into()),
         };
         self.execute(command, &arguments, limit)?;
         // A machine that had stopped for its own failure is reset, but does not go on.
-        if *action == Action::Reset && self.status()? != Status::Running {
-            self.execute("cont", &json!({}), COMMAND)?;
+        if *action == Action::Reset && self.status_within(limit)? != Status::Running {
+            self.execute("cont", &json!({}), limit)?;
         }
         Ok(())
     }

@@ -10,6 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+/// The shortest and the longest time that one who acts for us has for that.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(10);
+
 /// One thing that is done, and how long the guest then has to be gone or reset, before the next is.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Text")]
@@ -18,6 +22,14 @@ pub struct Stage {
     pub action: Action,
     /// How long it has to work.
     pub settle: Duration,
+}
+
+impl Stage {
+    /// How long whoever acts for us may take to say that it has: a monitor that has just been slow may
+    /// be slow again.
+    pub(crate) fn limit(&self) -> Duration {
+        self.settle.clamp(SHORTEST, LONGEST)
+    }
 }
 
 /// What can be done.

@@ -237,6 +237,11 @@ impl Monitor {
         self.state.0.lock().unwrap().answers.push((command, error));
     }
 
+    /// Answers whatever it is asked from now on.
+    pub(crate) fn answer_all(&self) {
+        self.state.0.lock().unwrap().answers.clear();
+    }
+
     /// Says something unasked, as soon as somebody listens.
     pub(crate) fn say(&self, event: &Value) {
         let (state, connected) = &*self.state;

@@ -146,10 +146,29 @@ fn a_monitor_that_is_another_process_is_not_used() {
 fn a_monitor_that_hangs_delays_the_next_stage_by_its_limit_only() {
     let monitor = Monitor::new();
     monitor.refuse("system_reset", None);
-    let mut rig = Rig::new(&["reset@1000", "exec@0=/bin/true"], monitor.control());
+    let mut rig = Rig::new(&["reset@0", "exec@0=/bin/true"], monitor.control());
     rig.report(Report::Connected(Some(process::id())));
     assert_eq!(rig.fail(), Verdict::Settled);
     assert_eq!(rig.stages()[1], stage("exec", "nothing"));
+}
+
+#[test]
+fn a_monitor_that_was_slow_when_it_was_asked_is_used_when_something_is_done() {
+    let monitor = Monitor::new();
+    let mut rig = Rig::new(&["reset", "exec@0=/bin/true"], monitor.control());
+    rig.report(Report::Connected(Some(process::id())));
+    monitor.say(&json!({"event": "RTC_CHANGE"}));
+    monitor.refuse("query-status", None);
+    rig.report(Report::Due(FAILURE));
+    assert_eq!(rig.verdict(), Verdict::Act);
+    monitor.answer_all();
+    rig.report(Report::Failed(FAILURE));
+    assert_eq!(monitor.command().0, "system_reset");
+    monitor.say(&reset());
+    assert_eq!(rig.verdict(), Verdict::Reset);
+    rig.report(Report::Due(FAILURE));
+    assert_eq!(rig.verdict(), Verdict::Act);
+    assert_eq!(rig.stages(), [stage("reset", "reset")]);
 }
 
 #[test]
