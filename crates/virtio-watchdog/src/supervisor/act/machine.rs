@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What is known of the machine: its process, its monitor, its processors.
+
+use std::io::{self, ErrorKind};
+use std::time::Instant;
+
+use log::{debug, error, info, warn};
+use serde_json::Value;
+
+use super::{Actor, CHECK, PATIENCE, RETRY};
+use crate::supervisor::control::{self, Event};
+use crate::supervisor::process::Process;
+use crate::supervisor::qmp::Status;
+use crate::supervisor::record::Seen;
+use crate::supervisor::stage::{Action, Stage};
+use crate::{Cause, Verdict};
+
+impl Actor {
+    /// A front end came or went.
+    pub(super) fn session(&mut self, session: Option<Option<u32>>) {
+        self.is_connected = session.is_some();
+        self.process = session.flatten().and_then(|id| {
+            let process = Process::open(id);
+            process
+                .inspect_err(|error| warn!("{}: process {id}: {error}", self.plan.guest))
+                .ok()
+        });
+        (self.paused, self.stopped, self.was_stopped) = (false, false, false);
+        (self.seen, self.lost) = (None, None);
+        self.vcpus.clear();
+        self.disconnect();
+        // Whatever was said of the machine before.
+        self.shared.decide(Verdict::Resumed);
+        let acts_on_process = |stage: &Stage| matches!(stage.action, Action::Term | Action::Kill);
+        let needs_process = self.plan.stages.iter().any(acts_on_process);
+        if self.is_connected && self.process.is_none() && needs_process {
+            error!(
+                "{}: cannot end its process, which is unknown",
+                self.plan.guest
+            );
+        }
+        self.check();
+    }
+
+    fn disconnect(&mut self) {
+        self.connection = None;
+        self.shared.set_tells_resets(false);
+    }
+
+    /// Sees to the way to act, and what it says of the machine.
+    pub(super) fn check(&mut self) {
+        let began = Instant::now();
+        self.next_check = began + CHECK;
+        self.spend(0);
+        let is_wanted = self.is_connected || self.plan.relay;
+        let (Some(control), true) = (&self.plan.control, is_wanted) else {
+            return;
+        };
+        let path = control.path().display();
+        let checked = match &mut self.connection {
+            Some(connection) => connection.status(),
+            None => {
+                self.connections += 1;
+                let process = self.process.as_ref().map(Process::id);
+                let process = process.filter(|_| !self.plan.relay);
+                let connected = control.connect(process, self.connections, &self.shared);
+                connected.and_then(|mut connection| {
+                    let status = connection.status()?;
+                    self.shared.set_tells_resets(connection.tells_resets());
+                    self.vcpus = connection.vcpus();
+                    if !self.is_connected {
+                        let process = connection.process().map(Process::open).transpose();
+                        self.process = process?;
+                    }
+                    self.connection = Some(connection);
+                    info!("{}: acts through {path}", self.plan.guest);
+                    Ok(status)
+                })
+            }
+        };
+        match checked {
+            Ok(status) => {
+                self.lost = None;
+                self.status(status);
+            }
+            Err(error) => self.lost(began, &error),
+        }
+    }
+
+    /// The way to act is not there since then, which is said when it lasts.
+    pub(super) fn lost(&mut self, since: Instant, error: &io::Error) {
+        self.disconnect();
+        self.next_check = Instant::now() + RETRY;
+        let (since, said) = self.lost.get_or_insert((since, false));
+        let lasts = since.elapsed() >= PATIENCE || error.kind() == ErrorKind::PermissionDenied;
+        if let (Some(control), true, false) = (&self.plan.control, lasts, *said) {
+            *said = true;
+            let path = control.path().display();
+            error!("{}: cannot act through {path}: {error}", self.plan.guest);
+        }
+    }
+
+    /// What the machine does.
+    pub(super) fn status(&mut self, status: Status) {
+        let paused = status == Status::Paused;
+        if paused != self.paused {
+            self.paused = paused;
+            self.shared.decide(if paused {
+                Verdict::Paused
+            } else {
+                Verdict::Resumed
+            });
+        }
+        if std::mem::take(&mut self.stopped) && !paused {
+            self.shared.decide(Verdict::NotPaused);
+        }
+        if status == Status::Failed {
+            self.shared.decide(Verdict::Failed(Cause::Panic));
+        }
+    }
+
+    /// The monitor said something, or its connection ended.
+    pub(super) fn heard(&mut self, connection: u64, message: Option<&Value>) -> Option<Event> {
+        let ours = self
+            .connection
+            .as_ref()
+            .is_some_and(|its| its.is(connection));
+        match message {
+            Some(message) if ours => self.event(message),
+            None if ours => {
+                self.lost(Instant::now(), &ErrorKind::ConnectionAborted.into());
+                None
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn event(&mut self, message: &Value) -> Option<Event> {
+        let event = control::event(message)?;
+        debug!("{}: {event:?}", self.plan.guest);
+        match event {
+            // It may have stopped for its own failure.
+            Event::Paused | Event::Resumed => self.check(),
+            Event::Reset => self.shared.decide(Verdict::Reset),
+            Event::Panicked => self.shared.decide(Verdict::Failed(Cause::Panic)),
+            Event::Dumping => self
+                .shared
+                .decide(Verdict::Dumping(self.plan.kdump_timeout)),
+            Event::Watchdog => self.shared.decide(Verdict::Failed(Cause::Relayed)),
+        }
+        Some(event)
+    }
+
+    /// Remembers how it is with the guest's processors.
+    pub(super) fn look(&mut self) {
+        let process = self.process.as_ref();
+        self.seen = process.map(|process| (Instant::now(), process.vcpus(&self.vcpus)));
+    }
+
+    /// How it has been with the guest's processors since they were looked at last.
+    pub(super) fn view(&mut self) -> Seen {
+        let before = self.seen.take();
+        self.look();
+        let (Some((then, before)), Some((now, vcpus))) = (before, &self.seen) else {
+            return Seen::default();
+        };
+        Seen {
+            window: now.saturating_duration_since(then),
+            before,
+            now: vcpus.clone(),
+        }
+    }
+}
