@@ -89,11 +89,15 @@ impl Mail {
         if std::mem::take(&mut self.stopped) {
             return Some(Task::Stopped);
         }
-        if std::mem::take(&mut self.late) {
+        let is_late = std::mem::take(&mut self.late);
+        if let Some(failure) = self.due.take() {
+            // It is too late to look at what was before: what was seen earlier tells more.
+            return Some(Task::Due(failure));
+        }
+        if is_late {
             return Some(Task::Late);
         }
-        let due = self.due.take().map(Task::Due);
-        due.or_else(|| self.failed.take().map(Task::Failed))
+        self.failed.take().map(Task::Failed)
     }
 
     pub(super) fn marks(&self) -> Marks {
@@ -207,4 +211,28 @@ impl Shared {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Cause;
+
+    #[test]
+    fn who_hears_at_once_that_a_channel_was_late_and_is_due_looks_once() {
+        let failure = Failure {
+            cause: Cause::Boot,
+            silence: Duration::ZERO,
+            excused: Duration::ZERO,
+        };
+        let mut mail = Mail {
+            late: true,
+            due: Some(failure),
+            ..Mail::default()
+        };
+        assert!(matches!(mail.take(), Some(Task::Due(_))));
+        assert!(mail.take().is_none());
+    }
 }

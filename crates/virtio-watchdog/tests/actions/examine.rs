@@ -6,7 +6,7 @@ use std::process;
 
 use rustix::process::Signal;
 use serde_json::json;
-use virtio_watchdog::{Cause, Host, Report, Verdict};
+use virtio_watchdog::{Cause, Failure, Host, Report, Verdict};
 
 use crate::common::{FAILURE, Monitor, Rig, Victim};
 
@@ -24,6 +24,25 @@ fn a_guest_that_could_run_is_not_excused() {
     rig.report(Report::Late);
     rig.report(Report::Due(FAILURE));
     assert_eq!(rig.verdict(), Verdict::Act);
+}
+
+#[test]
+fn what_is_seen_of_a_guest_that_did_not_boot_is_recorded() {
+    let victim = Victim::new();
+    victim.wait_for_sleep();
+    let mut rig = Rig::new(&["exec@0=/bin/true"], None);
+    rig.report(Report::Connected(Some(victim.id())));
+    let failure = Failure {
+        cause: Cause::Boot,
+        ..FAILURE
+    };
+    rig.report(Report::Due(failure));
+    assert_eq!(rig.verdict(), Verdict::Act);
+    rig.report(Report::Failed(failure));
+    assert_eq!(rig.verdict(), Verdict::Settled);
+    let record = rig.records().remove(0);
+    assert_eq!(record["vcpus"][0]["thread"], victim.id());
+    assert_eq!(record["vcpus"][0]["state"], "S");
 }
 
 #[test]

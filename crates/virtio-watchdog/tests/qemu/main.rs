@@ -161,6 +161,11 @@ fn never_boots() -> Result<()> {
         records.iter().all(|record| record["cause"] == "boot"),
         "{records:?}"
     );
+    let vcpus = |record: &Value| record["vcpus"].as_array().map_or(0, Vec::len);
+    ensure!(
+        records.iter().all(|record| vcpus(record) == 1),
+        "{records:?}"
+    );
     ensure!(
         machine.qmp("query-status")?["status"] == "paused",
         "not paused"

@@ -158,13 +158,14 @@ impl Actor {
         self.seen = process.map(|process| (Instant::now(), process.vcpus(&self.vcpus)));
     }
 
-    /// How it has been with the guest's processors since they were looked at last.
+    /// How it is with the guest's processors, and how it has been since they were looked at last.
     pub(super) fn view(&mut self) -> Seen {
         let before = self.seen.take();
         self.look();
-        let (Some((then, before)), Some((now, vcpus))) = (before, &self.seen) else {
+        let Some((now, vcpus)) = &self.seen else {
             return Seen::default();
         };
+        let (then, before) = before.unwrap_or((*now, Vec::new()));
         Seen {
             window: now.saturating_duration_since(then),
             before,
