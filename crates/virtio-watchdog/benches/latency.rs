@@ -22,6 +22,7 @@ fn main() {
             stages: vec!["event".parse().unwrap()],
             max_resets: 0,
             window: std::time::Duration::ZERO,
+            counts_own_resets: false,
             last: None,
             kdump_timeout: std::time::Duration::ZERO,
             relay: false,

@@ -167,6 +167,7 @@ fn plan(guest: &str, options: Options) -> Result<Plan, Fault> {
         stages,
         max_resets: options.max_resets,
         window: options.reset_window.0,
+        counts_own_resets: options.boot_timeout.is_some(),
         kdump_timeout: options.kdump_timeout.0,
         relay: options.relay,
         record: options.record,

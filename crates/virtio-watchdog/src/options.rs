@@ -26,8 +26,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS")]
     pub(crate) max_timeout: Option<Seconds>,
 
-    /// How long the guest may take to boot, from when it is there and from each reset; without it a
-    /// guest is watched from its first ping on
+    /// How long the guest may take to boot, from when it is there and from each reset. One that
+    /// resets itself too often, as far as --qmp tells, does not boot either. Without it a guest is
+    /// watched from its first ping on
     #[arg(long, value_name = "SECONDS")]
     pub(crate) boot_timeout: Option<Seconds>,
 

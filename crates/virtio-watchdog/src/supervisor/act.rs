@@ -67,6 +67,8 @@ pub(super) struct Actor {
     excused: Option<Instant>,
     /// When something was done.
     spent: VecDeque<Instant>,
+    /// When the guest reset itself.
+    own_resets: VecDeque<Instant>,
     /// The last stage was run, and nothing since.
     is_exhausted: bool,
 }
@@ -100,6 +102,7 @@ impl Actor {
             last_view: Seen::default(),
             excused: None,
             spent: VecDeque::new(),
+            own_resets: VecDeque::new(),
             is_exhausted: false,
         }
     }
@@ -193,6 +196,20 @@ impl Actor {
             .may_restart
             .store(may_restart, Ordering::Release);
         may
+    }
+
+    /// The guest has reset itself. Has it too often, to have booted?
+    pub(super) fn loops(&mut self) -> bool {
+        let Plan {
+            window, max_resets, ..
+        } = self.plan;
+        let max = usize::try_from(max_resets).unwrap_or(usize::MAX);
+        if self.own_resets.len() > max {
+            self.own_resets.pop_front();
+        }
+        self.own_resets.push_back(Instant::now());
+        self.own_resets.retain(|time| time.elapsed() < window);
+        self.plan.counts_own_resets && self.own_resets.len() > max
     }
 
     /// What is to be done about a failure. Nothing, not even a record, if there were too many.
@@ -294,7 +311,7 @@ impl Actor {
         let deadline = Instant::now() + time;
         loop {
             while let Some(message) = self.connection.as_mut().and_then(Connection::event) {
-                if self.event(&message) == Some(Event::Reset) {
+                if self.event(&message).is_some_and(Event::is_reset) {
                     return Outcome::Reset;
                 }
             }
@@ -316,7 +333,8 @@ impl Actor {
                 None => return Outcome::Nothing,
                 Some(Err(outcome)) => return outcome,
                 Some(Ok((connection, message))) => {
-                    if self.heard(connection, message.as_ref()) == Some(Event::Reset) {
+                    let event = self.heard(connection, message.as_ref());
+                    if event.is_some_and(Event::is_reset) {
                         return Outcome::Reset;
                     }
                 }

@@ -26,12 +26,25 @@ pub(super) enum Connection {
 pub(super) enum Event {
     Paused,
     Resumed,
-    Reset,
+    Reset(Origin),
     Panicked,
     /// The guest's crash kernel begins its work.
     Dumping,
     /// Another watchdog expired, whose action is left to us.
     Watchdog,
+}
+
+impl Event {
+    pub(super) fn is_reset(self) -> bool {
+        matches!(self, Self::Reset(_))
+    }
+}
+
+/// Whose doing a reset is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Guest,
+    Host,
 }
 
 impl Control {
@@ -109,10 +122,14 @@ impl Connection {
 /// What a message of QEMU's monitor means to a watchdog, if anything.
 pub(super) fn event(message: &Value) -> Option<Event> {
     let action = message.pointer("/data/action").and_then(Value::as_str);
+    let origin = match message.pointer("/data/guest").and_then(Value::as_bool) {
+        Some(true) => Origin::Guest,
+        _ => Origin::Host,
+    };
     match message.get("event")?.as_str()? {
         "STOP" | "SUSPEND" => Some(Event::Paused),
         "RESUME" | "WAKEUP" => Some(Event::Resumed),
-        "RESET" => Some(Event::Reset),
+        "RESET" => Some(Event::Reset(origin)),
         "GUEST_PANICKED" => Some(Event::Panicked),
         "GUEST_CRASHLOADED" => Some(Event::Dumping),
         // With any other action QEMU acts itself.
@@ -134,7 +151,11 @@ mod tests {
             (json!({"event": "RESUME"}), Some(Event::Resumed)),
             (
                 json!({"event": "RESET", "data": {"guest": true, "reason": "guest-reset"}}),
-                Some(Event::Reset),
+                Some(Event::Reset(Origin::Guest)),
+            ),
+            (
+                json!({"event": "RESET", "data": {"guest": false, "reason": "host-qmp-system-reset"}}),
+                Some(Event::Reset(Origin::Host)),
             ),
             (
                 json!({"event": "GUEST_PANICKED", "data": {"action": "pause"}}),

@@ -44,6 +44,8 @@ pub struct Plan {
     pub max_resets: u32,
     /// How long a failure counts.
     pub window: Duration,
+    /// A guest that resets itself more often than that has failed to boot. Only QEMU's monitor tells.
+    pub counts_own_resets: bool,
     /// What is done, once, when there were more.
     pub last: Option<Stage>,
     /// How long a guest that panicked has to write down why.

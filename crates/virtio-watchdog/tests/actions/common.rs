@@ -57,6 +57,7 @@ impl Rig {
             stages: stages.iter().map(|stage| stage.parse().unwrap()).collect(),
             max_resets: 5,
             window: Duration::from_secs(900),
+            counts_own_resets: false,
             last: None,
             kdump_timeout: Duration::from_secs(300),
             relay: false,

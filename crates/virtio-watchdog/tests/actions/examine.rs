@@ -121,6 +121,33 @@ fn resets_are_told_while_there_is_a_monitor() {
 }
 
 #[test]
+fn a_guest_that_resets_itself_too_often_has_not_booted() {
+    let own = json!({"event": "RESET", "data": {"guest": true, "reason": "guest-reset"}});
+    let ours = json!({"event": "RESET", "data": {"guest": false}});
+    for counts_own_resets in [true, false] {
+        let monitor = Monitor::new();
+        let mut rig = Rig::with(&["reset@0"], monitor.control(), |plan| {
+            plan.counts_own_resets = counts_own_resets;
+            plan.max_resets = 2;
+        });
+        rig.report(Report::Connected(Some(process::id())));
+        for reset in [&own, &ours, &own, &ours] {
+            monitor.say(reset);
+            assert_eq!(rig.verdict(), Verdict::Reset);
+        }
+        for _ in 0..2 {
+            monitor.say(&own);
+            assert_eq!(rig.verdict(), Verdict::Reset);
+            if counts_own_resets {
+                assert_eq!(rig.verdict(), Verdict::Failed(Cause::Boot));
+            }
+        }
+        rig.report(Report::Due(FAILURE));
+        assert_eq!(rig.verdict(), Verdict::Act);
+    }
+}
+
+#[test]
 fn another_watchdog_of_the_machine_is_heard_without_a_front_end() {
     let monitor = Monitor::new();
     let mut rig = Rig::with(&["reset"], monitor.control(), |plan| plan.relay = true);

@@ -9,7 +9,7 @@ use log::{debug, error, info, warn};
 use serde_json::Value;
 
 use super::{Actor, CHECK, PATIENCE, RETRY};
-use crate::supervisor::control::{self, Event};
+use crate::supervisor::control::{self, Event, Origin};
 use crate::supervisor::process::Process;
 use crate::supervisor::qmp::Status;
 use crate::supervisor::record::Seen;
@@ -142,7 +142,13 @@ impl Actor {
         match event {
             // It may have stopped for its own failure.
             Event::Paused | Event::Resumed => self.check(),
-            Event::Reset => self.shared.decide(Verdict::Reset),
+            Event::Reset(origin) => {
+                self.shared.decide(Verdict::Reset);
+                // Each of them it may have survived until its first ping.
+                if origin == Origin::Guest && self.loops() {
+                    self.shared.decide(Verdict::Failed(Cause::Boot));
+                }
+            }
             Event::Panicked => self.shared.decide(Verdict::Failed(Cause::Panic)),
             Event::Dumping => self
                 .shared
