@@ -16,6 +16,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use serde_json::Value;
 use virtio_backend::Watch;
 
+use super::process::Process;
 use crate::{Failure, Report, VERDICT, Verdict};
 
 /// Messages of the monitor that wait to be read. It says a few in a second at most, unless it is not
@@ -37,7 +38,7 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct Mail {
     /// The front end's process, if there is a front end.
-    session: Option<Option<u32>>,
+    session: Option<Option<Process>>,
     session_is_news: bool,
     marks: Marks,
     stopped: bool,
@@ -62,7 +63,7 @@ pub(super) enum Task {
     /// The guest is to be served no more.
     End,
     /// A front end came, from this process, or went.
-    Session(Option<Option<u32>>),
+    Session(Option<Option<Process>>),
     /// The monitor's connection of this number said something, or ended.
     Monitor(u64, Option<Value>),
     /// The queues stopped.
@@ -81,7 +82,7 @@ impl Mail {
             return Some(Task::End);
         }
         if std::mem::take(&mut self.session_is_news) {
-            return Some(Task::Session(self.session));
+            return Some(Task::Session(self.session.take()));
         }
         if let Some((connection, message)) = self.monitor.pop_front() {
             return Some(Task::Monitor(connection, message));
@@ -104,7 +105,7 @@ impl Mail {
         self.marks
     }
 
-    fn session(&mut self, session: Option<Option<u32>>) {
+    fn session(&mut self, session: Option<Option<Process>>) {
         *self = Self {
             session,
             session_is_news: true,
@@ -137,7 +138,8 @@ impl Shared {
     pub(super) fn report(&self, report: Report) {
         let mut mail = lock(&self.mail);
         match report {
-            Report::Connected(process) => mail.session(Some(process)),
+            // Now: when somebody has time to look, its number may be another's.
+            Report::Connected(process) => mail.session(Some(process.and_then(Process::open))),
             Report::Disconnected => mail.session(None),
             Report::Stopped => mail.stopped = true,
             Report::Reset => mail.marks.resets += 1,

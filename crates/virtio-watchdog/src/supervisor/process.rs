@@ -17,7 +17,8 @@ const MOST: usize = 256;
 #[derive(Debug)]
 pub(super) struct Process {
     id: u32,
-    pidfd: OwnedFd,
+    /// Or why there is none: it may have ended.
+    pidfd: rustix::io::Result<OwnedFd>,
 }
 
 /// A thread that runs the guest's code.
@@ -33,13 +34,12 @@ pub(super) struct Vcpu {
 }
 
 impl Process {
-    pub(super) fn open(id: u32) -> io::Result<Self> {
-        let number = i32::try_from(id).ok().and_then(Pid::from_raw);
-        let pid = number.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(Self {
-            id,
-            pidfd: pidfd_open(pid, PidfdFlags::empty())?,
-        })
+    /// The process that has this number now. None has 0, which is what those have that cannot be seen
+    /// from here.
+    pub(super) fn open(id: u32) -> Option<Self> {
+        let pid = Pid::from_raw(id.try_into().ok()?)?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty());
+        Some(Self { id, pidfd })
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -47,7 +47,14 @@ impl Process {
     }
 
     pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
-        Ok(pidfd_send_signal(&self.pidfd, signal)?)
+        let pidfd = self.pidfd.as_ref().map_err(|error| *error)?;
+        Ok(pidfd_send_signal(pidfd, signal)?)
+    }
+
+    /// Whether all these are threads of it, and there are some.
+    pub(super) fn has(&self, threads: &[u32]) -> bool {
+        let has = |thread: &u32| Path::new(&format!("/proc/{}/task/{thread}", self.id)).exists();
+        !threads.is_empty() && threads.iter().all(has)
     }
 
     /// Whether somebody stopped it, or looks at it with a debugger.
@@ -132,6 +139,7 @@ mod tests {
         assert!(!child.wait().unwrap().success());
         // Its number may be another's now. That one is not ours to end.
         process.signal(Signal::KILL).unwrap_err();
+        assert!(Process::open(0).is_none());
     }
 
     #[test]

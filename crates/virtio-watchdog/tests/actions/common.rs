@@ -232,6 +232,14 @@ impl Monitor {
         self.state.0.lock().unwrap().status = status;
     }
 
+    /// The machine's processors have these threads.
+    pub(crate) fn set_vcpus(&self, threads: &[u32]) {
+        let vcpus = threads.iter().map(|thread| json!({"thread-id": thread}));
+        let answer = json!({"return": vcpus.collect::<Vec<_>>()});
+        let mut state = self.state.0.lock().unwrap();
+        state.answers.push(("query-cpus-fast", Some(answer)));
+    }
+
     /// Answers `command` with an error from now on, or not at all.
     pub(crate) fn refuse(&self, command: &'static str, error: Option<&str>) {
         let error = error.map(|error| json!({"error": {"class": "GenericError", "desc": error}}));
@@ -280,9 +288,8 @@ impl Monitor {
 fn serve(mut stream: UnixStream, state: &(Mutex<State>, Condvar), told: &Sender<Value>) {
     let (state, connected) = state;
     let greeting = json!({"QMP": {"version": {}, "capabilities": ["oob"]}});
-    stream
-        .write_all(format!("{greeting}\n").as_bytes())
-        .unwrap();
+    // Fails for who knows already that this is not its monitor.
+    stream.write_all(format!("{greeting}\n").as_bytes()).ok();
     let lines = BufReader::new(stream.try_clone().unwrap()).lines();
     for line in lines.map_while(Result::ok) {
         let command: Value = serde_json::from_str(&line).unwrap();

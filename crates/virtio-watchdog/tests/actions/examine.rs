@@ -5,8 +5,8 @@
 use std::process;
 
 use rustix::process::Signal;
-use serde_json::json;
-use virtio_watchdog::{Cause, Failure, Host, Report, Verdict};
+use serde_json::{Value, json};
+use virtio_watchdog::{Cause, Failure, Host, Plan, Report, Verdict};
 
 use crate::common::{FAILURE, Monitor, Rig, Victim};
 
@@ -150,6 +150,7 @@ fn a_guest_that_resets_itself_too_often_has_not_booted() {
 #[test]
 fn another_watchdog_of_the_machine_is_heard_without_a_front_end() {
     let monitor = Monitor::new();
+    monitor.set_vcpus(&[process::id()]);
     let mut rig = Rig::with(&["reset"], monitor.control(), |plan| plan.relay = true);
     monitor.say(&json!({"event": "WATCHDOG", "data": {"action": "none"}}));
     assert_eq!(rig.verdict(), Verdict::Failed(Cause::Relayed));
@@ -160,6 +161,19 @@ fn another_watchdog_of_the_machine_is_heard_without_a_front_end() {
     rig.report(Report::Due(FAILURE));
     assert_eq!(rig.verdict(), Verdict::Act);
     assert_eq!(rig.records()[0]["process"], process::id());
+}
+
+#[test]
+fn who_only_opened_the_monitor_is_not_taken_for_the_machine() {
+    let (victim, monitor) = (Victim::new(), Monitor::new());
+    monitor.set_vcpus(&[process::id(), victim.id()]);
+    let relay = |plan: &mut Plan| plan.relay = true;
+    let mut rig = Rig::with(&["reset@0"], monitor.control(), relay);
+    monitor.say(&json!({"event": "WATCHDOG", "data": {"action": "none"}}));
+    assert_eq!(rig.verdict(), Verdict::Failed(Cause::Relayed));
+    assert_eq!(rig.fail(), Verdict::Settled);
+    assert_eq!(monitor.command().0, "system_reset");
+    assert_eq!(rig.records()[0]["process"], Value::Null);
 }
 
 #[test]

@@ -143,6 +143,22 @@ fn a_monitor_that_is_another_process_is_not_used() {
 }
 
 #[test]
+fn a_monitor_that_is_another_process_is_not_used_for_a_relay_or_one_that_has_ended() {
+    for (relay, ends) in [(true, false), (false, true)] {
+        let (victim, monitor) = (Victim::new(), Monitor::new());
+        let stages = ["reset@0", "exec@0=/bin/true"];
+        let mut rig = Rig::with(&stages, monitor.control(), |plan| plan.relay = relay);
+        let id = victim.id();
+        if ends {
+            drop(victim);
+        }
+        rig.report(Report::Connected(Some(id)));
+        assert_eq!(rig.fail(), Verdict::Settled);
+        assert!(rig.stages()[0].1.starts_with("failed"));
+    }
+}
+
+#[test]
 fn a_monitor_that_hangs_delays_the_next_stage_by_its_limit_only() {
     let monitor = Monitor::new();
     monitor.refuse("system_reset", None);

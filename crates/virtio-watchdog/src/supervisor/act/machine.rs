@@ -18,29 +18,32 @@ use crate::{Cause, Verdict};
 
 impl Actor {
     /// A front end came or went.
-    pub(super) fn session(&mut self, session: Option<Option<u32>>) {
+    pub(super) fn session(&mut self, session: Option<Option<Process>>) {
         self.is_connected = session.is_some();
-        self.process = session.flatten().and_then(|id| {
-            let process = Process::open(id);
-            process
-                .inspect_err(|error| warn!("{}: process {id}: {error}", self.plan.guest))
-                .ok()
-        });
+        self.process = session.flatten();
         (self.paused, self.stopped, self.was_stopped) = (false, false, false);
         (self.seen, self.lost) = (None, None);
         self.vcpus.clear();
         self.disconnect();
         // Whatever was said of the machine before.
         self.shared.decide(Verdict::Resumed);
-        let acts_on_process = |stage: &Stage| matches!(stage.action, Action::Term | Action::Kill);
-        let needs_process = self.plan.stages.iter().any(acts_on_process);
-        if self.is_connected && self.process.is_none() && needs_process {
-            error!(
-                "{}: cannot end its process, which is unknown",
-                self.plan.guest
-            );
+        if let (true, None) = (self.is_connected, &self.process) {
+            self.miss_process();
         }
         self.check();
+    }
+
+    /// Says what cannot be done for a guest whose process is unknown.
+    fn miss_process(&self) {
+        let guest = &self.plan.guest;
+        if let Some(control) = &self.plan.control {
+            let path = control.path().display();
+            warn!("{guest}: its process is unknown: {path} may be another machine's");
+        }
+        let acts_on_process = |stage: &Stage| matches!(stage.action, Action::Term | Action::Kill);
+        if self.plan.stages.iter().any(acts_on_process) {
+            error!("{guest}: cannot end its process, which is unknown");
+        }
     }
 
     fn disconnect(&mut self) {
@@ -62,16 +65,17 @@ impl Actor {
             Some(connection) => connection.status(),
             None => {
                 self.connections += 1;
-                let process = self.process.as_ref().map(Process::id);
-                let process = process.filter(|_| !self.plan.relay);
+                let process = self.process.as_ref().filter(|_| self.is_connected);
+                let process = process.map(Process::id);
                 let connected = control.connect(process, self.connections, &self.shared);
                 connected.and_then(|mut connection| {
                     let status = connection.status()?;
                     self.shared.set_tells_resets(connection.tells_resets());
                     self.vcpus = connection.vcpus();
                     if !self.is_connected {
-                        let process = connection.process().map(Process::open).transpose();
-                        self.process = process?;
+                        let process = connection.process().and_then(Process::open);
+                        // Whoever opened the monitor's socket may be somebody who started it.
+                        self.process = process.filter(|process| process.has(&self.vcpus));
                     }
                     self.connection = Some(connection);
                     info!("{}: acts through {path}", self.plan.guest);
