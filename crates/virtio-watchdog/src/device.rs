@@ -326,10 +326,11 @@ impl Device for Watchdog {
         self.tick();
     }
 
-    /// Comes also before the queues go on after a pause.
+    /// Comes also before the queues go on after a pause: the machine runs, whatever was said of it by
+    /// somebody who may say no more.
     fn negotiated(&mut self, features: u64) {
         self.features = features;
-        self.stopped = false;
+        (self.paused, self.stopped) = (false, false);
         self.set_clock();
         self.tick();
     }

@@ -68,7 +68,7 @@ pub struct Failure {
 /// that a machine of which another watchdog says so has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The machine is paused.
+    /// The machine is paused, until it is said that it is not, or the queues go on.
     Paused,
     /// The machine is no longer paused.
     Resumed,

@@ -119,10 +119,30 @@ fn dev_20_time_stands_still_while_the_queues_are_stopped_or_the_machine_is_pause
     let left = guest.time_left();
     time_passes();
     assert_eq!(guest.time_left(), left);
-    guest.say(Verdict::Paused);
     guest.device.negotiated(0b111);
+    time_passes();
+    assert!(guest.time_left() < left);
+
+    guest.say(Verdict::Paused);
+    let left = guest.time_left();
+    time_passes();
     assert_eq!(guest.time_left(), left);
     guest.say(Verdict::Resumed);
+    time_passes();
+    assert!(guest.time_left() < left);
+}
+
+/// The monitor may be lost while the machine is paused.
+#[test]
+fn a_machine_whose_queues_go_on_is_not_paused_whatever_was_said() {
+    let mut guest = Guest::new(settings());
+    guest.ok(2, 0);
+    guest.say(Verdict::Paused);
+    guest.device.stop(0);
+    let left = guest.time_left();
+    time_passes();
+    assert_eq!(guest.time_left(), left);
+    guest.device.negotiated(0b111);
     time_passes();
     assert!(guest.time_left() < left);
 }
