@@ -2,6 +2,7 @@
 
 //! The state machine, edge by edge.
 
+mod limit;
 mod model;
 mod sleep;
 mod step;
