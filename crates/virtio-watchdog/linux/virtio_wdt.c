@@ -12,6 +12,7 @@
 #include <linux/delay.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/pm.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
@@ -126,6 +127,8 @@ struct virtio_wdt {
 	struct virtio_device *vdev;
 	struct watchdog_device wdd;
 	struct watchdog_info info;
+	/* Held by whoever asks, until the answer has been read. */
+	struct mutex asking;
 	/* NULL while there are no queues. */
 	struct virtqueue *requestq;
 	struct virtqueue *eventq;
@@ -225,19 +228,23 @@ static int virtio_wdt_status(struct virtio_wdt *vw)
 }
 
 /*
- * Asks the device, and waits for the answer. There is one request at a time:
- * the watchdog core holds a mutex around the operations, and none is under way
- * when the guest sleeps. The wait cannot be interrupted, but it ends.
+ * Asks the device, and waits for the answer, of which *response is a copy
+ * unless there is an error. There is one request at a time: the watchdog core
+ * holds a mutex around the operations, but not when the guest reboots or the
+ * device goes, and it knows nothing of sleep. The wait cannot be interrupted,
+ * but it ends.
  */
-static int virtio_wdt_request(struct virtio_wdt *vw, u16 type)
+static int virtio_wdt_ask(struct virtio_wdt *vw, u16 type,
+			  struct virtio_watchdog_response *response)
 {
 	int err;
 
+	mutex_lock(&vw->asking);
 	spin_lock_irq(&vw->lock);
 	err = virtio_wdt_submit(vw, type);
 	spin_unlock_irq(&vw->lock);
 	if (err)
-		return err;
+		goto unlock;
 
 	wait_for_completion_timeout(&vw->answer,
 				    msecs_to_jiffies(VIRTIO_WDT_PATIENCE_MS));
@@ -246,11 +253,22 @@ static int virtio_wdt_request(struct virtio_wdt *vw, u16 type)
 	/* An interrupt may have been lost. */
 	virtio_wdt_collect(vw);
 	err = vw->is_asked ? -EIO : virtio_wdt_status(vw);
+	if (!err)
+		*response = vw->dma->response;
 	spin_unlock_irq(&vw->lock);
 	if (err)
 		dev_err_ratelimited(&vw->vdev->dev, "request %u: error %d\n",
 				    type, err);
+unlock:
+	mutex_unlock(&vw->asking);
 	return err;
+}
+
+static int virtio_wdt_request(struct virtio_wdt *vw, u16 type)
+{
+	struct virtio_watchdog_response response;
+
+	return virtio_wdt_ask(vw, type, &response);
 }
 
 /*
@@ -290,12 +308,13 @@ static int virtio_wdt_set_pretimeout(struct watchdog_device *wdd,
 
 static unsigned int virtio_wdt_get_timeleft(struct watchdog_device *wdd)
 {
-	struct virtio_wdt *vw = watchdog_get_drvdata(wdd);
+	struct virtio_watchdog_response response;
 	u32 left;
 
-	if (virtio_wdt_request(vw, VIRTIO_WATCHDOG_STATUS))
+	if (virtio_wdt_ask(watchdog_get_drvdata(wdd), VIRTIO_WATCHDOG_STATUS,
+			   &response))
 		return 0;
-	left = le32_to_cpu(vw->dma->response.time_left);
+	left = le32_to_cpu(response.time_left);
 	return left == VIRTIO_WATCHDOG_NO_TIME ? 0 : left / MSEC_PER_SEC;
 }
 
@@ -307,18 +326,23 @@ static int virtio_wdt_restart(struct watchdog_device *wdd, unsigned long action,
 			      void *data)
 {
 	struct virtio_wdt *vw = watchdog_get_drvdata(wdd);
-	bool is_sent = false;
+	bool is_sent = false, is_refused = false;
 	unsigned long flags;
 	unsigned int i;
 
 	for (i = 0; i < VIRTIO_WDT_PATIENCE_MS; i++) {
 		if (spin_trylock_irqsave(&vw->lock, flags)) {
-			if (!is_sent)
+			if (is_sent)
+				virtio_wdt_collect(vw);
+			else
 				is_sent = !virtio_wdt_submit(vw, VIRTIO_WATCHDOG_RESTART);
+			is_refused = is_sent && !vw->is_asked &&
+				     virtio_wdt_status(vw);
 			spin_unlock_irqrestore(&vw->lock, flags);
 		}
 		/* An orderly reboot has reset the device before. */
-		if (!vw->requestq || virtqueue_is_broken(vw->requestq))
+		if (is_refused || !vw->requestq ||
+		    virtqueue_is_broken(vw->requestq))
 			break;
 		mdelay(1);
 	}
@@ -361,12 +385,14 @@ static void virtio_wdt_lend(struct virtio_wdt *vw,
 static bool virtio_wdt_next_event(struct virtio_wdt *vw,
 				  struct virtio_watchdog_event *next)
 {
-	struct virtio_watchdog_event *event;
+	struct virtio_watchdog_event *event = NULL;
 	unsigned long flags;
 	unsigned int len;
 
 	spin_lock_irqsave(&vw->lock, flags);
-	event = virtqueue_get_buf(vw->eventq, &len);
+	/* The interrupt may have been on its way when the queues went. */
+	if (vw->eventq)
+		event = virtqueue_get_buf(vw->eventq, &len);
 	if (event) {
 		/* A cut event is none (DRV-11). */
 		if (len >= sizeof(*event))
@@ -531,7 +557,10 @@ static int virtio_wdt_init(struct virtio_wdt *vw)
 	watchdog_set_nowayout(wdd, nowayout);
 	watchdog_stop_on_unregister(wdd);
 	watchdog_stop_ping_on_suspend(wdd);
-	/* Default, where a restart need not be more than that of the guest. */
+	/*
+	 * The default. On arm64, PSCI's handler (129) comes before ours, and we
+	 * are asked only where there is no PSCI, or it fails.
+	 */
 	watchdog_set_restart_priority(wdd, 128);
 	/* A timeout that is out of range is told, and the default is taken. */
 	watchdog_init_timeout(wdd, timeout, &vw->vdev->dev);
@@ -556,6 +585,7 @@ static int virtio_wdt_probe(struct virtio_device *vdev)
 		return -ENOMEM;
 	vw->vdev = vdev;
 	vdev->priv = vw;
+	mutex_init(&vw->asking);
 	spin_lock_init(&vw->lock);
 	init_completion(&vw->answer);
 	vw->dma = kzalloc(sizeof(*vw->dma), GFP_KERNEL);
@@ -617,13 +647,14 @@ static int virtio_wdt_suspend(struct device *dev)
 static int virtio_wdt_resume(struct device *dev)
 {
 	struct virtio_wdt *vw = dev_to_virtio(dev)->priv;
+	struct virtio_watchdog_response response;
 	u16 flags;
 
 	if (!virtio_has_feature(vw->vdev, VIRTIO_WATCHDOG_F_CONTROL) ||
-	    virtio_wdt_request(vw, VIRTIO_WATCHDOG_RESUME))
+	    virtio_wdt_ask(vw, VIRTIO_WATCHDOG_RESUME, &response))
 		return 0;
 	/* For a device that was reset meanwhile, the guest boots. */
-	flags = le16_to_cpu(vw->dma->response.flags);
+	flags = le16_to_cpu(response.flags);
 	if ((flags & VIRTIO_WATCHDOG_FLAG_BOOT) && !watchdog_hw_running(&vw->wdd))
 		virtio_wdt_request(vw, VIRTIO_WATCHDOG_BOOT_DONE);
 	return 0;

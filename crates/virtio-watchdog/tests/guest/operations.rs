@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use libtest_mimic::Trial;
@@ -240,6 +241,9 @@ fn sleep_is_no_boot() -> Result<()> {
     Ok(())
 }
 
+/// A restart that does not come is waited for for two seconds.
+const REFUSED: Duration = Duration::from_millis(1500);
+
 /// Interrupts are off when Linux comes to its restart handlers.
 fn the_host_restarts_the_guest() -> Result<()> {
     let (watchdog, mut guest) = boot(ALL, &CONFIG)?;
@@ -254,6 +258,13 @@ fn the_host_restarts_the_guest() -> Result<()> {
     guest.run("echo x >/dev/watchdog0")?;
     guest.check(restart)?;
     watchdog.expect(&[&START_10_S])?;
+    watchdog.expect_nothing()?;
+    // Nor is there anything to wait for where it does not want to.
+    watchdog.answer(Answer::Status(8, 7));
+    let start = Instant::now();
+    guest.check(restart)?;
+    ensure!(start.elapsed() < REFUSED, "waited after a BUSY");
+    watchdog.expect(&[&RESTART_NOW])?;
     watchdog.expect_nothing()?;
     guest.power_off()?;
     Ok(())
