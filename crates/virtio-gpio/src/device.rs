@@ -104,7 +104,8 @@ impl Gpio {
     /// Grants line `offset` of `chip`, as the guest's next number.
     ///
     /// # Errors
-    /// When the chip does not give the line, the name is not one, or there are 65,535 lines.
+    /// When the chip does not give the line, the name is not one, a line that may only be an input is
+    /// to be driven, or there are 65,535 lines.
     pub fn grant(&mut self, chip: &dyn Chip, offset: u32, grant: &Grant) -> io::Result<()> {
         let name = grant.name.as_bytes();
         if !name.iter().all(|byte| matches!(byte, b' '..=b'~')) {
@@ -115,6 +116,15 @@ impl Gpio {
         }
         if self.lines.len() == usize::from(u16::MAX) {
             return Err(invalid("too many lines"));
+        }
+        for (key, rest) in [
+            ("initial", grant.initial),
+            ("on-reset", grant.on_reset),
+            ("on-disconnect", grant.on_disconnect),
+        ] {
+            if grant.access == Access::Input && matches!(rest, Rest::Low | Rest::High) {
+                return Err(invalid(&format!("{key} drives what is only an input")));
+            }
         }
         let token = Token(self.lines.len() as u64);
         let pin = chip.pin(offset, &grant.settings, &self.watch, token)?;

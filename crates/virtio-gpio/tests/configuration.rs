@@ -90,6 +90,10 @@ fn mistakes_in_a_line_are_named_by_line_and_key() {
     line("line = '4-5'", &["guests.toml:9: ", "line: more than one"]);
     line("line = 4\nchip = 'bored'", &["guests.toml:10: ", "chip: "]);
     line("line = 4\non-reset = 'off'", &["guests.toml:10: ", "off"]);
+    line(
+        "line = 4\naccess = 'input'\non-reset = 'high'",
+        &["guests.toml:9: ", "on-reset drives what is only an input"],
+    );
     line("line = 4\nbias = 'up'", &["guests.toml:10: ", "up"]);
     line("line = 4\ncolour = 'red'", &["guests.toml:10: ", "colour"]);
     line(

@@ -61,10 +61,15 @@ impl Guest {
         let (chip, watch) = (SimulatedChip::new(), Watch::new().unwrap());
         let mut gpio = Gpio::new("guest", &watch);
         for offset in 0..LINES {
+            let access = [Access::Both, Access::Input, Access::Output]
+                [usize::from(offset).saturating_sub(5) % 3];
+            let rest = |number: usize| match access {
+                Access::Input => [Rest::Input, Rest::Keep][number % 2],
+                _ => [Rest::Input, Rest::Keep, Rest::Low, Rest::High][number % 4],
+            };
             let mut grant = Grant {
-                access: [Access::Both, Access::Input, Access::Output]
-                    [usize::from(offset).saturating_sub(5) % 3],
-                on_reset: [Rest::Input, Rest::Keep, Rest::Low, Rest::High][usize::from(offset) % 4],
+                access,
+                on_reset: rest(offset.into()),
                 settings: Settings {
                     active_low: offset % 5 == 4,
                     drive: [Drive::PushPull, Drive::OpenDrain, Drive::OpenSource]

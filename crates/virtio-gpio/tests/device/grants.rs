@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
 //! What a grant allows, and what a line does while no driver uses it.
-use virtio_backend::Device;
-use virtio_gpio::{Access, Edges, Grant, Rest, Usage};
+use virtio_backend::{Device, Watch};
+use virtio_gpio::{Access, Edges, Gpio, Grant, Rest, Usage};
 
-use crate::common::Guest;
+use crate::common::{FakeChip, Guest};
 
 const OK: [u8; 2] = [0, 0];
 const ERR: [u8; 2] = [1, 0];
@@ -24,6 +24,35 @@ fn a_line_that_is_only_an_input_is_never_driven() {
     assert_eq!(guest.request([3, 0, 0, 0, 2, 0, 0, 0]), OK);
     let history = guest.chip.with(0, |wire| wire.history.clone());
     assert_eq!(history, [Usage::Input(Edges::None)]);
+}
+
+#[test]
+fn a_line_that_is_only_an_input_is_not_to_be_driven_without_a_driver_either() {
+    let input = Grant {
+        access: Access::Input,
+        ..Grant::default()
+    };
+    for rest in [Rest::Low, Rest::High] {
+        for grant in [
+            Grant {
+                initial: rest,
+                ..input.clone()
+            },
+            Grant {
+                on_reset: rest,
+                ..input.clone()
+            },
+            Grant {
+                on_disconnect: rest,
+                ..input.clone()
+            },
+        ] {
+            let chip = FakeChip::new(1);
+            let mut gpio = Gpio::new("guest", &Watch::new().unwrap());
+            assert!(gpio.grant(&chip, 0, &grant).is_err());
+            assert!(chip.with(0, |wire| wire.history.is_empty()));
+        }
+    }
 }
 
 #[test]
