@@ -32,7 +32,8 @@ use pin::LinuxPin;
 pub enum Abi {
     /// Of Linux 4.8, and optional since 5.10: neither bias nor debounce, and a line is let go and
     /// requested again when its direction or its edges change. In between, somebody else may take
-    /// it, and an output may have a pulse.
+    /// it, and an output may have a pulse. A line without edges is looked at each second, as nothing
+    /// tells that its chip is gone.
     V1,
     /// Of Linux 5.10.
     V2,

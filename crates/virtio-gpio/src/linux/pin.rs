@@ -99,12 +99,13 @@ impl LinuxPin {
 
     /// Lets a line go whose chip is gone, before its end is reported without end. Whatever failed on
     /// a line that is used, the device is to look at it again: it may wait for what it did not see.
+    /// So it is with a line that has no events, which nobody else says is gone.
     fn check<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         if result.is_err() && self.is_gone() {
-            self.chip.note(true);
             self.request = None;
+            self.chip.note(true);
         }
-        if result.is_err() && self.usage != Usage::Free {
+        if (result.is_err() || self.event().is_none()) && self.usage != Usage::Free {
             let timer = match self.retry.take() {
                 Some(timer) => timer,
                 None => self.watch.timer(self.token)?,

@@ -94,9 +94,12 @@ struct Line {
 
 impl super::Request for Line {
     fn configure(&mut self, usage: Usage) -> io::Result<bool> {
-        if let (Usage::Output(_), Usage::Output(level)) = (self.usage, usage) {
-            self.line.set_value(level.into()).map_err(error)?;
-            self.usage = usage;
+        match (self.usage, usage) {
+            (Usage::Output(before), Usage::Output(level)) if before != level => {
+                self.line.set_value(level.into()).map_err(error)?;
+                self.usage = usage;
+            }
+            _ => {}
         }
         Ok(self.usage == usage)
     }
@@ -105,8 +108,12 @@ impl super::Request for Line {
         Ok(self.line.get_value().map_err(error)? != 0)
     }
 
+    /// There is none, but whether the chip is gone is told by nothing else.
     fn edge(&mut self) -> io::Result<bool> {
-        Ok(false)
+        match self.value() {
+            Err(error) if is(&error, Errno::NODEV) => Err(error),
+            _ => Ok(false),
+        }
     }
 
     fn event(&self) -> Option<BorrowedFd<'_>> {

@@ -32,6 +32,12 @@ fn main() -> ExitCode {
         hosted("a_line_is_taken_by_others_v1", on_sim, || taken("v1")),
         hosted("a_chip_comes_back_by_itself_v2", on_sim, || returns("v2")),
         hosted("a_chip_comes_back_by_itself_v1", on_sim, || returns("v1")),
+        hosted("an_output_comes_back_by_itself_v2", on_sim, || {
+            output_returns("v2")
+        }),
+        hosted("an_output_comes_back_by_itself_v1", on_sim, || {
+            output_returns("v1")
+        }),
         hosted("another_chip_at_its_path_is_not_used_v2", on_sim, || {
             another_chip("v2")
         }),
@@ -238,6 +244,22 @@ fn returns(abi: &str) -> Result<()> {
     Ok(())
 }
 
+/// The guest asks for nothing meanwhile.
+fn output_returns(abi: &str) -> Result<()> {
+    let mut sim = Sim::new()?;
+    let args = ["--device", "board", "--gpio-abi", abi, "--lines", "0-3"];
+    let mut driver = Driver::new(&args)?;
+    driver.ask([5, 0, 1, 0, 1, 0, 0, 0], OK)?;
+    driver.ask([3, 0, 1, 0, 1, 0, 0, 0], OK)?;
+    sim.remove()?;
+    driver.daemon.wait_for("the chip is gone")?;
+    sim.put_back()?;
+    driver.daemon.wait_for("the chip is back")?;
+    ensure!(sim.value(1)?);
+    driver.daemon.stop()?;
+    Ok(())
+}
+
 /// The guest goes while the chip is not there.
 fn a_safe_state_waits(abi: &str) -> Result<()> {
     let mut sim = Sim::new()?;
@@ -248,7 +270,7 @@ fn a_safe_state_waits(abi: &str) -> Result<()> {
     driver.ask([3, 0, 0, 0, 1, 0, 0, 0], OK)?;
     busybox("dmesg -n 1")?;
     sim.remove()?;
-    driver.ask([5, 0, 0, 0, 0, 0, 0, 0], ERR)?;
+    driver.ask([4, 0, 0, 0, 0, 0, 0, 0], ERR)?;
     let mut next = driver.next()?;
     next.ask([2, 0, 0, 0, 0, 0, 0, 0], OK)?;
     sim.put_back()?;
