@@ -2,10 +2,12 @@
 
 //! The device against a chip that is the test's: what virtio 1.4 ("GPIO Device") asks of it, and
 //! what Linux's driver does.
-use virtio_backend::{Device, Watch};
+use std::sync::Arc;
+
+use virtio_backend::{Device, Reply, Ring, Watch};
 use virtio_gpio::{Edges, Gpio, Grant, Usage};
 
-use crate::common::{FakeChip, Guest, lines, status};
+use crate::common::{FakeChip, Guest, Log, LoggedRing, lines, status};
 
 const OK: [u8; 2] = [0, 0];
 const ERR: [u8; 2] = [1, 0];
@@ -162,13 +164,17 @@ fn d9_a_level_that_was_active_only_while_masked_is_not_told() {
 fn vector_16_d12_disabling_returns_the_buffers_as_invalid_before_it_is_answered() {
     let mut guest = Guest::new(&lines(1));
     guest.request([6, 0, 0, 0, 1, 0, 0, 0]);
-    let pair = guest.unmask(0);
-    let (reply, answer) = virtio_backend::testing::reply(2);
+    let log = Arc::new(Log::default());
+    let [eventq, requestq]: [Arc<dyn Ring>; 2] =
+        ["eventq", "requestq"].map(|name| Arc::new(LoggedRing(name, log.clone())) as _);
+    let reply = |ring, room| Reply::new(Arc::downgrade(ring), 0, 0, room);
+    guest.gpio.handle(1, &[0, 0], reply(&eventq, 1));
     // The hardware is told last, so a fault of it changes nothing for the driver.
     guest.chip.with(0, |wire| wire.fails = true);
-    guest.gpio.handle(0, &[6, 0, 0, 0, 0, 0, 0, 0], reply);
-    assert_eq!(status(&pair), Some(0));
-    assert_eq!(answer.now().unwrap(), ERR);
+    let disable = [6, 0, 0, 0, 0, 0, 0, 0];
+    guest.gpio.handle(0, &disable, reply(&requestq, 2));
+    let expected = [("eventq", vec![0]), ("requestq", ERR.to_vec())];
+    assert_eq!(*log.lock().unwrap(), expected);
 }
 
 #[test]

@@ -2,13 +2,14 @@
 
 //! A device whose chip is the test's.
 use std::io;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 
 use rustix::event::{EventfdFlags, eventfd};
 use virtio_backend::testing::{Answer, LIMIT, reply};
-use virtio_backend::{Device, Token, Watch};
+use virtio_backend::{Device, Ring, Token, Urgency, Watch};
 use virtio_gpio::{Chip, Edges, Gpio, Grant, Pin, Settings, Usage};
 
 /// `VIRTIO_GPIO_F_IRQ`.
@@ -267,6 +268,30 @@ impl Guest {
             lines += 1;
         });
         lines
+    }
+}
+
+/// A ring of the test's, which notes its name and what it is answered in a log that rings share.
+pub(crate) struct LoggedRing(pub(crate) &'static str, pub(crate) Arc<Log>);
+
+/// The answers there were, in order.
+pub(crate) type Log = Mutex<Vec<(&'static str, Vec<u8>)>>;
+
+impl Ring for LoggedRing {
+    fn answer(
+        &self,
+        _life: u32,
+        _head: u16,
+        range: Range<usize>,
+        source: &mut dyn FnMut(&mut [u8]),
+    ) {
+        let mut bytes = vec![0; range.len()];
+        source(&mut bytes);
+        self.1.lock().unwrap().push((self.0, bytes));
+    }
+
+    fn emit(&self, _life: u32, _message: &[u8], _urgency: Urgency) -> bool {
+        false
     }
 }
 
