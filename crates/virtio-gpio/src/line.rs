@@ -213,12 +213,13 @@ impl Line {
             (Rest::Low, _) => self.configure(Usage::Output(false)),
             (Rest::High, _) => self.configure(Usage::Output(true)),
             (Rest::Keep, Usage::Output(_)) | (_, Usage::Free) => Ok(()),
-            (Rest::Keep | Rest::Input, _) => {
-                // An output that was just let go would go on driving.
+            (Rest::Input, Usage::Output(_)) => {
+                // One that was just let go would go on driving.
                 let input = self.configure(Usage::Input(Edges::None));
                 self.configure(Usage::Free)?;
                 input
             }
+            (Rest::Keep | Rest::Input, Usage::Input(_)) => self.configure(Usage::Free),
         }
     }
 

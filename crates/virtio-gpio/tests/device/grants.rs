@@ -128,7 +128,8 @@ fn an_input_that_is_kept_is_free_and_a_line_that_was_not_used_is_not_touched() {
     ]);
     guest.request([6, 0, 0, 0, 1, 0, 0, 0]);
     guest.gpio.reset();
-    assert_eq!(guest.chip.usage(0), Usage::Free);
+    let history = guest.chip.with(0, |wire| wire.history.clone());
+    assert_eq!(history, [Usage::Input(Edges::Rising), Usage::Free]);
     guest.gpio.disconnected();
     assert!(guest.chip.with(1, |wire| wire.history.is_empty()));
 }
