@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! One line against a model of it: random messages, edges and levels, by the specification's rules.
+//! One line against a model of it: random messages, edges, levels and faults, by the
+//! specification's rules.
 use proptest::prelude::*;
 use virtio_backend::Device;
 use virtio_backend::testing::Answer;
@@ -14,8 +15,14 @@ enum Step {
     Request(u8, u32),
     /// A pair of buffers on the eventq.
     Unmask,
-    /// Somebody outside drives the line.
+    /// Somebody outside drives the line. The device does not hear of it yet.
     Drive(bool),
+    /// The device hears of what there was.
+    Hear,
+    /// The hardware fails from now on.
+    Break,
+    /// It works again, and the device looks at the line.
+    Mend,
     Reset,
 }
 
@@ -27,6 +34,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|kind| Step::Request(6, kind)),
         4 => Just(Step::Unmask),
         6 => any::<bool>().prop_map(Step::Drive),
+        6 => Just(Step::Hear),
+        1 => Just(Step::Break),
+        2 => Just(Step::Mend),
         1 => Just(Step::Reset),
     ]
 }
@@ -43,6 +53,10 @@ struct Model {
     /// disabled.
     refused: bool,
     latched: bool,
+    /// There was an edge of which the device did not hear.
+    pending: bool,
+    /// The hardware fails.
+    is_broken: bool,
     /// How many pairs of buffers the device holds: 0 or 1.
     held: usize,
     /// What is driven from outside.
@@ -73,31 +87,50 @@ impl Model {
 
     fn step(&mut self, step: Step) -> Seen {
         let mut seen = Seen::default();
+        // Whether the device looks at the level.
+        let mut senses = false;
         match step {
             Step::Request(kind, value) => {
                 let value = self.request(kind, value, &mut seen.statuses);
                 seen.response = Some(value.map_or([1, 0], |value| [0, value]));
+                senses = kind == 6 && value.is_some();
             }
             Step::Unmask if self.held == 1 || self.irq_type == 0 && !self.refused => {
                 seen.statuses.push(0);
             }
-            Step::Unmask => self.held = 1,
+            Step::Unmask => {
+                self.held = 1;
+                senses = true;
+                // Those that followed the one that is told are part of it.
+                self.pending &= !self.latched || self.is_broken;
+            }
             Step::Drive(level) => {
                 let rose = !self.outside && level;
                 let fell = self.outside && !level;
                 self.outside = level;
-                self.latched |= rose && matches!(self.irq_type, 1 | 3);
-                self.latched |= fell && matches!(self.irq_type, 2 | 3);
+                self.pending |= rose && matches!(self.irq_type, 1 | 3 | 4);
+                self.pending |= fell && matches!(self.irq_type, 2 | 3 | 8);
+            }
+            // A line that is latched is mute.
+            Step::Hear if self.latched => {}
+            Step::Hear => senses = self.hear(),
+            Step::Break => self.is_broken = true,
+            Step::Mend => {
+                self.is_broken = false;
+                self.hear();
+                senses = true;
             }
             Step::Reset => {
                 *self = Self {
                     outside: self.outside,
+                    is_broken: self.is_broken,
                     ..Self::default()
                 };
             }
         }
+        let is_active = senses && !self.is_broken && self.is_active();
         // "The interrupt has been both unmasked and enabled."
-        if self.held == 1 && (self.latched || self.is_active()) {
+        if self.held == 1 && (self.latched || is_active) {
             self.held = 0;
             self.latched = false;
             seen.statuses.push(1);
@@ -105,27 +138,49 @@ impl Model {
         seen
     }
 
+    /// Whether there was an edge.
+    fn hear(&mut self) -> bool {
+        let edge = self.pending && !self.is_broken;
+        self.pending &= !edge;
+        // A level is not remembered.
+        self.latched |= edge && matches!(self.irq_type, 1..=3);
+        edge
+    }
+
     /// The response's value, if it is no error.
     fn request(&mut self, kind: u8, value: u32, statuses: &mut Vec<u8>) -> Option<u8> {
         match (kind, value) {
             (2, _) => return u8::try_from(self.direction).ok(),
             (3, 0) => {
+                // An output is made an input first.
+                let fails = self.is_broken && self.direction == 1;
                 self.disable(statuses);
                 (self.direction, self.value) = (0, 0);
+                return (!fails).then_some(0);
             }
+            (3, 2) if self.direction == 2 => {}
+            (3, 1 | 2) | (4, _) if self.is_broken => return None,
             (3, 1) if self.irq_type == 0 => self.direction = 1,
             (3, 2) => self.direction = 2,
             (4, _) => return Some(self.level().into()),
-            (5, 0 | 1) => self.value = value,
-            (6, 0) => self.disable(statuses),
+            (5, 0 | 1) => {
+                self.value = value;
+                return (!self.is_broken || self.direction != 1).then_some(0);
+            }
+            (6, 0) => {
+                let fails = self.is_broken && self.irq_type != 0;
+                self.disable(statuses);
+                return (!fails).then_some(0);
+            }
             (6, 1 | 2 | 3 | 4 | 8) => {
-                self.refused = self.direction == 1;
-                if self.refused {
+                if self.direction == 1 || self.is_broken {
+                    self.refused |= self.irq_type == 0;
                     return None;
                 }
+                self.refused = false;
                 self.direction = 2;
                 self.irq_type = value;
-                self.latched = false;
+                (self.latched, self.pending) = (false, false);
             }
             _ => return None,
         }
@@ -135,7 +190,7 @@ impl Model {
     fn disable(&mut self, statuses: &mut Vec<u8>) {
         statuses.extend(vec![0; self.held]);
         (self.irq_type, self.refused) = (0, false);
-        (self.latched, self.held) = (false, 0);
+        (self.latched, self.pending, self.held) = (false, false, 0);
     }
 }
 
@@ -159,7 +214,12 @@ impl Driver {
                 // In the order in which a driver could see them.
                 self.pairs.push(pair);
             }
-            Step::Drive(level) => self.guest.drive(0, level),
+            Step::Drive(level) => self.guest.chip.drive(0, level),
+            Step::Hear => {
+                self.guest.hear();
+            }
+            Step::Break => self.guest.chip.with(0, |wire| wire.fails = true),
+            Step::Mend => self.guest.mend(0),
             Step::Reset => {
                 self.pairs.clear();
                 self.guest.gpio.reset();
