@@ -26,8 +26,12 @@ pub(crate) struct ChipTable {
     #[arg(skip)]
     pub(crate) name: String,
 
-    /// Chip of the host: its path, its number, or its label
-    #[arg(long, value_name = "PATH|NUMBER|LABEL", conflicts_with = "simulate")]
+    /// Chip of the host: its path, number, name or label
+    #[arg(
+        long,
+        value_name = "PATH|NUMBER|NAME|LABEL",
+        conflicts_with = "simulate"
+    )]
     pub(crate) device: Option<String>,
 
     /// How to talk to the host's kernel: v2 needs Linux 5.10, v1 has neither bias nor debounce

@@ -92,19 +92,13 @@ trait Request: Send {
 }
 
 impl LinuxChip {
-    /// The chip with this path, number or label, by the newest interface that the kernel has if
-    /// none is given.
+    /// The chip with this path, number, name or label, by the newest interface that the kernel has
+    /// if none is given.
     ///
     /// # Errors
     /// When there is none, or more than one of that label, or it cannot be opened.
     pub fn new(chip: &str, abi: Option<Abi>) -> io::Result<Self> {
-        let which = if chip.contains('/') {
-            Which::Path(chip.into())
-        } else if chip.bytes().all(|byte| byte.is_ascii_digit()) {
-            Which::Path(format!("/dev/gpiochip{chip}").into())
-        } else {
-            Which::Label(chip.to_owned())
-        };
+        let which = Which::new(chip);
         let path = which.path()?;
         let info = v1::Chip::open(&path)?;
         let abi = match abi {
@@ -218,6 +212,17 @@ impl Shared {
 }
 
 impl Which {
+    fn new(chip: &str) -> Self {
+        let number = chip.strip_prefix("gpiochip").unwrap_or(chip);
+        if chip.contains('/') {
+            Self::Path(chip.into())
+        } else if number.parse::<u32>().is_ok() {
+            Self::Path(format!("/dev/gpiochip{number}").into())
+        } else {
+            Self::Label(chip.to_owned())
+        }
+    }
+
     /// Where the chip is to be found now.
     fn path(&self) -> io::Result<PathBuf> {
         match self {

@@ -384,7 +384,12 @@ fn an_output_has_no_pulse() -> Result<()> {
 
 fn the_newest_abi_is_taken() -> Result<()> {
     let sim = Sim::new()?;
-    for device in [sim.device()?, sim.number()?, "board".to_owned()] {
+    for device in [
+        sim.device()?,
+        sim.number()?,
+        sim.name()?,
+        "board".to_owned(),
+    ] {
         let driver = Driver::new(&["--device", &device, "--lines", "0-3"])?;
         let log = driver.daemon.stop()?;
         ensure!(log.contains(&format!("{device}: GPIO ABI v2")), "{log}");

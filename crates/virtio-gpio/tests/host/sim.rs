@@ -60,7 +60,7 @@ impl Sim {
     }
 
     /// Its name, with a number that is given again.
-    fn name(&self) -> Result<String> {
+    pub(crate) fn name(&self) -> Result<String> {
         read(&self.config.join("bank/chip_name"))
     }
 
