@@ -103,8 +103,7 @@ impl LinuxChip {
         let info = v1::Chip::open(&path)?;
         let abi = match abi {
             Some(abi) => abi,
-            None if v2::line(&path, 0).is_ok() => Abi::V2,
-            None => Abi::V1,
+            None => newest(v2::line(&path, 0).map(drop))?,
         };
         let shared = Shared {
             which,
@@ -258,6 +257,16 @@ fn find(label: &str) -> io::Result<PathBuf> {
     }
 }
 
+/// The newest interface of a kernel that answers so when it is asked by v2.
+fn newest(v2: io::Result<()>) -> io::Result<Abi> {
+    match v2 {
+        Ok(()) => Ok(Abi::V2),
+        // What kernels say that do not know a call.
+        Err(error) if is(&error, Errno::INVAL) || is(&error, Errno::NOTTY) => Ok(Abi::V1),
+        Err(error) => Err(error),
+    }
+}
+
 fn busy(consumer: &str) -> io::Error {
     let who = if consumer.is_empty() {
         "somebody"
@@ -269,4 +278,20 @@ fn busy(consumer: &str) -> io::Error {
 
 fn is(error: &io::Error, errno: Errno) -> bool {
     error.raw_os_error() == Some(errno.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn v1_is_taken_only_of_kernels_that_do_not_know_v2() {
+        assert_eq!(newest(Ok(())).unwrap(), Abi::V2);
+        for unknown in [Errno::INVAL, Errno::NOTTY] {
+            assert_eq!(newest(Err(unknown.into())).unwrap(), Abi::V1);
+        }
+        for other in [Errno::PERM, Errno::NODEV, Errno::MFILE] {
+            assert!(newest(Err(other.into())).is_err());
+        }
+    }
 }
