@@ -3,6 +3,7 @@
 //! Lines by the first version of the ABI: a line with edges is another request than one without,
 //! and an output another than an input.
 
+use std::error::Error as _;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -163,8 +164,12 @@ fn edge_flags(edges: Edges) -> Option<EventRequestFlags> {
     }
 }
 
-/// The number is where it cannot be read, or in a type of another crate's. The call was this
-/// thread's last.
-fn error(_error: Error) -> io::Error {
-    io::Error::last_os_error()
+fn error(error: Error) -> io::Error {
+    match error.source() {
+        // A line that the chip does not have: nobody was called.
+        None => io::Error::other(error),
+        // The number is where it cannot be read, or in a type of another crate's. The call was this
+        // thread's last.
+        Some(_) => io::Error::last_os_error(),
+    }
 }
