@@ -232,6 +232,12 @@ impl Chip for SimulatedChip {
                 format!("used by {consumer:?}"),
             ));
         }
+        if !settings.debounce.is_zero() {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "simulated lines have no debounce",
+            ));
+        }
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         watch.add(&event, token)?;
         let toggling = (*wiring == Wiring::Toggling).then(|| watch.timer(token));

@@ -94,6 +94,10 @@ fn mistakes_in_a_line_are_named_by_line_and_key() {
         "line = 4\naccess = 'input'\non-reset = 'high'",
         &["guests.toml:9: ", "on-reset drives what is only an input"],
     );
+    line(
+        "line = 4\ndebounce = 5000",
+        &["guests.toml:9: ", "simulated lines have no debounce"],
+    );
     line("line = 4\nbias = 'up'", &["guests.toml:10: ", "up"]);
     line("line = 4\ncolour = 'red'", &["guests.toml:10: ", "colour"]);
     line(
