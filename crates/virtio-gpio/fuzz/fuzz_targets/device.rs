@@ -70,6 +70,7 @@ impl Guest {
             let mut grant = Grant {
                 access,
                 on_reset: rest(offset.into()),
+                on_disconnect: rest(usize::from(offset / 2)),
                 settings: Settings {
                     active_low: offset % 5 == 4,
                     drive: [Drive::PushPull, Drive::OpenDrain, Drive::OpenSource]
@@ -147,6 +148,9 @@ impl Guest {
                 "a foreign line is driven"
             );
         }
+        // Lines 6 and 9 may only be inputs, of what drives line 2, and of nobody.
+        assert_eq!(self.chip.level("in2"), self.chip.level("out2"));
+        assert_eq!(self.chip.level("button1"), Some(false));
     }
 
     fn ask(&mut self, request: &[u8], room: usize) {

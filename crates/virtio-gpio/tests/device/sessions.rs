@@ -82,6 +82,8 @@ fn vector_21_an_edge_while_the_guest_is_paused_is_told_when_it_goes_on() {
     let before = vm.memory.snapshot();
     chip.drive(0, true);
     chip.wait_until_read(0);
+    // Waits until the device has made of it what it makes.
+    vm.front_end.config(0, 8).unwrap();
     assert!(before == vm.memory.snapshot());
     assert_eq!(chip.usage(2), Usage::Output(true));
 
