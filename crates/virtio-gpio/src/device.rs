@@ -45,7 +45,8 @@ pub struct Grant {
     pub settings: Settings,
     /// What the line is before there is any guest.
     pub initial: Rest,
-    /// What the line is after the guest was reset, and when its driver lets the line go.
+    /// What the line is after the guest was reset, and when its driver lets the line go. QEMU tells
+    /// of a reset only when the next driver starts.
     pub on_reset: Rest,
     /// What the line is after the guest went away, and when the daemon ends.
     pub on_disconnect: Rest,
