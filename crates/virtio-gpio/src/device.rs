@@ -24,6 +24,28 @@ const WARNINGS: Duration = Duration::from_secs(60);
 /// The GPIO device of one guest: the lines that it was [granted](Self::grant), and no others.
 ///
 /// A pair of buffers on the eventq is a request that is answered when there is an interrupt.
+///
+/// In a VMM's own process, whose queues make the replies:
+///
+/// ```
+/// # use virtio_backend::testing::reply;
+/// use virtio_backend::{Device, Watch};
+/// use virtio_gpio::{Gpio, Grant, SimulatedChip};
+///
+/// let (chip, watch) = (SimulatedChip::new(), Watch::new()?);
+/// let mut gpio = Gpio::new("guest", &watch);
+/// gpio.grant(&chip, 8, &Grant::default())?;
+/// // The driver accepts VIRTIO_GPIO_F_IRQ, asks for rising edges, and queues buffers for them.
+/// gpio.negotiated(1);
+/// let ((enable, _enabled), (interrupt, told)) = (reply(2), reply(1));
+/// gpio.handle(0, &[6, 0, 0, 0, 1, 0, 0, 0], enable);
+/// gpio.handle(1, &[0, 0], interrupt);
+/// chip.drive("button0", Some(true))?;
+/// // The watch is a file descriptor, which is waited for in the VMM's loop.
+/// watch.poll(|token| gpio.ready(token));
+/// assert_eq!(told.now(), Some(vec![1]));
+/// # Ok::<_, std::io::Error>(())
+/// ```
 pub struct Gpio {
     guest: String,
     watch: Watch,

@@ -3,8 +3,7 @@
 //! The virtio GPIO device (virtio 1.4, "GPIO Device"): a guest uses lines of the host, or ones that
 //! are [simulated](SimulatedChip).
 //!
-//! [`Gpio`] is the device of one guest. Its lines belong to a [`Chip`], which guests share. The
-//! example `gpio_in_process` drives them without a socket or a thread.
+//! [`Gpio`] is the device of one guest. Its lines belong to a [`Chip`], which guests share.
 #![forbid(unsafe_code)]
 
 mod chip;
