@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Resource, Rlimit, prlimit};
 use tempfile::TempDir;
 use virtio_backend::testing::{self, Program, Vm, feature};
 
@@ -368,6 +369,27 @@ fn a_file_serves_many_guests_each_on_its_own_socket() {
     }
     assert_eq!(terminate(daemon), Some(0));
     assert!(sockets.iter().all(|socket| !socket.exists()));
+}
+
+#[test]
+fn a_want_of_file_descriptors_is_said_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rng.sock");
+    let mut command = Command::new(DAEMON);
+    let daemon = Program::start(command.arg("-vv").arg("--socket-path").arg(&path), 1);
+    // poll(2) wants to be allowed as many as it looks at.
+    let no_more = Rlimit {
+        current: Some(3),
+        maximum: Some(3),
+    };
+    prlimit(Some(daemon.id()), Resource::Nofile, no_more).unwrap();
+
+    let _waiting = UnixStream::connect(&path).unwrap();
+
+    for level in ["error", "trace"] {
+        let line = daemon.expect("Too many open files");
+        assert!(line.starts_with(level), "{line}");
+    }
 }
 
 #[test]

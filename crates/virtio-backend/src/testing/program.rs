@@ -97,16 +97,27 @@ impl Program {
         self.folder.path()
     }
 
-    /// Waits for a line of the log with `text`.
+    /// The process.
+    #[must_use]
+    pub fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Waits for a line of the log with `text`, and returns it.
     #[track_caller]
-    pub fn expect(&self, text: &str) {
-        while !self.log.recv_timeout(LIMIT).unwrap().contains(text) {}
+    pub fn expect(&self, text: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(LIMIT).unwrap();
+            if line.contains(text) {
+                return line;
+            }
+        }
     }
 
     /// Ends the daemon with SIGTERM. Returns its exit code, and what was not waited for of its log.
     #[must_use]
     pub fn terminate(mut self) -> (Option<i32>, Vec<String>) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        kill_process(self.id(), Signal::TERM).unwrap();
         let status = self.child.wait().unwrap();
         (status.code(), self.log.iter().collect())
     }

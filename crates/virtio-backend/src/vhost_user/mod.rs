@@ -21,7 +21,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use log::{Level, debug, error};
+use log::{Level, debug, error, trace};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use vhost::vhost_user::{Error as VhostUserError, Listener};
 use vhost_user_backend::{Error, ShutdownHandle, VhostUserDaemon};
@@ -98,12 +98,19 @@ impl<D: Device> Guest<D> {
     /// The listener stays open from one to the next: a front end that comes early waits, and is not
     /// refused.
     pub fn serve(self: &Arc<Self>, listener: &UnixListener) {
+        let mut failing = false;
         while self.wait(listener) {
-            if let Err(error) = self.session(listener) {
+            let served = self.session(listener);
+            if let Err(error) = &served {
                 // Out of threads, or of file descriptors: the front end waits as well.
-                error!("{}: {error}", self.name);
+                if failing {
+                    trace!("{}: {error}", self.name);
+                } else {
+                    self.notice(Level::Error, format_args!("{error}"));
+                }
                 self.stopped_within(RETRY);
             }
+            failing = served.is_err();
         }
     }
 
