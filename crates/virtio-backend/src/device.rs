@@ -33,9 +33,11 @@ pub trait Device: Send + 'static {
         0
     }
 
-    /// A front end connected, from `process`, if the host tells. Comes before anything else that
-    /// happens in its session.
-    fn connected(&mut self, _process: Option<u32>) {}
+    /// A front end connected. Comes before anything else that happens in its session.
+    ///
+    /// `process` says from where, if the host tells. To ask takes longer than all else at that time,
+    /// and system calls that a daemon may not be allowed.
+    fn connected(&mut self, _process: impl FnOnce() -> Option<u32>) {}
 
     /// The driver accepted `features` (the device's and the transport's). Comes before each start
     /// of the queues, also when a stopped guest goes on with the same features.

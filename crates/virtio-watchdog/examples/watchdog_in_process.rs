@@ -65,7 +65,7 @@ fn main() -> io::Result<()> {
         verdicts: Vec::new(),
     });
     let mut watchdog = Watchdog::new("example", settings, vmm, None, &watch)?;
-    watchdog.connected(None);
+    watchdog.connected(|| None);
     watchdog.negotiated(0);
 
     let queue = Arc::new(Queue);

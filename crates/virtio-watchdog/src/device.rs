@@ -318,11 +318,11 @@ impl Device for Watchdog {
         F_CONTROL | F_PRETIMEOUT | restart
     }
 
-    fn connected(&mut self, process: Option<u32>) {
+    fn connected(&mut self, process: impl FnOnce() -> Option<u32>) {
         (self.connected, self.paused, self.stopped) = (true, false, false);
         let now = self.now();
         self.timers.begin(now);
-        self.host.report(Report::Connected(process));
+        self.host.report(Report::Connected(process()));
         self.tick();
     }
 

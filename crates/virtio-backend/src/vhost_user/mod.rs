@@ -176,10 +176,12 @@ impl<D: Device> Guest<D> {
             daemon
                 .start(&mut Listener::from(listener.try_clone()?))
                 .map_err(other)?;
-            let process = peer::process(listener).inspect_err(|error| {
-                debug!("{}: the front end's process is unknown: {error}", self.name);
+            device.connected(|| {
+                let process = peer::process(listener).inspect_err(|error| {
+                    debug!("{}: the front end's process is unknown: {error}", self.name);
+                });
+                process.ok()
             });
-            device.connected(process.ok());
         }
         self.notice(Level::Info, format_args!("connected"));
         *lock(&self.session) = daemon.shutdown_handle();

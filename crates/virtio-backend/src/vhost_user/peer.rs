@@ -7,7 +7,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
-use rustix::net::sockopt::{socket_acceptconn, socket_peercred};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use rustix::net::sockopt::socket_acceptconn;
 use rustix::net::{SocketAddrAny, getsockname};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
@@ -42,6 +43,9 @@ pub(super) fn process(listener: &UnixListener) -> io::Result<u32> {
 fn peer(socket: &OwnedFd, address: &SocketAddrAny) -> Option<u32> {
     let is_accepted = getsockname(socket.as_fd()).is_ok_and(|its| its == *address)
         && !socket_acceptconn(socket).ok()?;
-    let process = socket_peercred(socket).ok().filter(|_| is_accepted)?.pid;
-    u32::try_from(process.as_raw_nonzero().get()).ok()
+    // 0 is a process that our PID namespace does not have. rustix has no value for it.
+    let process = getsockopt(socket, PeerCredentials).ok()?.pid();
+    u32::try_from(process)
+        .ok()
+        .filter(|&process| is_accepted && process != 0)
 }

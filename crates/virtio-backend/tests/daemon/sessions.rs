@@ -143,8 +143,8 @@ impl Device for Doorman {
     const QUEUES: &'static [Queue] = &[Queue::Requests];
     const MAX_REQUEST: usize = 0;
 
-    fn connected(&mut self, process: Option<u32>) {
-        self.0.send(process).unwrap();
+    fn connected(&mut self, process: impl FnOnce() -> Option<u32>) {
+        self.0.send(process()).unwrap();
     }
 
     fn handle(&mut self, _queue: u16, _request: &[u8], _reply: Reply) {}

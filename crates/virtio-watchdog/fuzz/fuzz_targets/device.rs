@@ -81,7 +81,7 @@ impl Guest {
         };
         let host = Box::new(script.clone());
         let mut device = Watchdog::new("guest", settings, host, None, &watch).unwrap();
-        device.connected(None);
+        device.connected(|| None);
         device.negotiated(0b111);
         Self {
             device,
@@ -128,7 +128,7 @@ impl Guest {
             Step::Stop(queue) => self.device.stop(queue),
             Step::Reset => self.device.reset(),
             Step::Disconnect => self.device.disconnected(),
-            Step::Connect => self.device.connected(Some(1)),
+            Step::Connect => self.device.connected(|| Some(1)),
             Step::Features(features) => self.device.negotiated(features),
         }
         self.watch.poll(|token| self.device.ready(token));

@@ -97,7 +97,7 @@ impl Guest {
         let (script, host, reports) = script();
         let watch = Watch::new().unwrap();
         let mut device = Watchdog::new("guest", settings, host, None, &watch).unwrap();
-        device.connected(Some(7));
+        device.connected(|| Some(7));
         device.negotiated(ALL);
         let (events, buffers) = events(4);
         device.events(1, events);

@@ -71,11 +71,11 @@ fn a_machine_that_comes_again_after_it_was_ended_is_told_why() {
     assert_eq!(guest.flags(), 0);
     // Said before, and read now.
     guest.say(Verdict::Reset);
-    guest.device.connected(None);
+    guest.device.connected(|| None);
     assert_eq!(guest.boot_status(), (2, 1));
     assert_eq!(guest.flags(), 1 << 2);
     guest.device.disconnected();
-    guest.device.connected(None);
+    guest.device.connected(|| None);
     assert_eq!(guest.boot_status(), (0, 1));
 }
 
