@@ -16,9 +16,9 @@ pub enum Queue {
 
 /// A virtio device of one guest.
 ///
-/// What can happen to a device arrives one at a time, on the guest's own loop. A method may wait
-/// for hardware, and for its turn at hardware that guests share, for some seconds at most; it never
-/// waits for what another guest does otherwise, nor for the driver.
+/// What can happen to a device arrives one at a time, on whichever of the guest's own threads. A
+/// method may wait for hardware, and for its turn at hardware that guests share, for some seconds at
+/// most; it never waits for what another guest does otherwise, nor for the driver.
 ///
 /// A guest's fault is answered, not raised: [`handle`](Self::handle) returns nothing.
 pub trait Device: Send + 'static {
@@ -28,7 +28,7 @@ pub trait Device: Send + 'static {
     /// Longest request that the device accepts, in bytes.
     const MAX_REQUEST: usize;
 
-    /// Feature bits of the device type (0 to 23, 50 to 127). The transport adds its own.
+    /// Feature bits of the device type (0 to 23, 50 to 63). The transport adds its own.
     fn features(&self) -> u64 {
         0
     }

@@ -61,7 +61,7 @@ pub struct Guest<D> {
     notices: Mutex<(u32, Instant)>,
 }
 
-/// What the guest's loop works with, one event at a time.
+/// What the guest's threads work with, one event at a time.
 struct State<D> {
     device: D,
     /// The driver's request, in a buffer that stays.

@@ -33,9 +33,9 @@ const TURN: usize = 64;
 
 /// The connection of one front end.
 ///
-/// What happens to the device happens on the connection's worker, but for `stop`, and the reset of
-/// RESET_DEVICE, which the thread that reads the socket sees through. The rest of what that thread
-/// hears it notes, and the worker catches up before it does anything else.
+/// What happens to the device happens on the connection's worker, but for `stop`, `config`, and the
+/// reset of RESET_DEVICE, which the thread that reads the socket sees through. The rest of what that
+/// thread hears it notes, and the worker catches up before it does anything else.
 pub(super) struct Session<D: Device> {
     guest: Arc<Guest<D>>,
     has_config: bool,
