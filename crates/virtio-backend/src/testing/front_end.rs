@@ -17,6 +17,7 @@ use vhost::vhost_user::message::{
 };
 use vhost::vhost_user::{Frontend, VhostUserFrontend};
 use vhost::{VhostBackend, VringConfigData};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use super::memory::user_address;
 use super::{LIMIT, Memory, Ring, feature, protocol};
@@ -133,6 +134,16 @@ impl FrontEnd {
         self.call(|frontend| frontend.set_vring_addr(queue, &addresses))?;
         self.call(|frontend| frontend.set_vring_kick(queue, &ring.kick))?;
         self.call(|frontend| frontend.set_vring_call(queue, &ring.call))
+    }
+
+    /// What the back end writes to when the queue breaks.
+    ///
+    /// # Errors
+    /// When the back end refuses, which ends the session.
+    pub fn errors(&self, queue: usize) -> io::Result<EventFd> {
+        let errors = EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?;
+        self.call(|frontend| frontend.set_vring_err(queue, &errors))?;
+        Ok(errors)
     }
 
     /// Enables a queue: it runs.

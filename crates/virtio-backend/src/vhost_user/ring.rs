@@ -7,6 +7,7 @@
 //! life ends.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::mem;
 use std::num::Wrapping;
 use std::ops::Range;
@@ -61,6 +62,8 @@ pub(super) struct State {
     parked: Vec<(u16, usize, Vec<u8>)>,
     /// The driver is to be interrupted, as soon as there is a way to.
     pub(super) owed: bool,
+    /// Says to the front end that the ring is broken.
+    pub(super) error: Option<File>,
     /// Events that wait for a buffer.
     events: VecDeque<Vec<u8>>,
     /// What an answer passes through.
@@ -212,6 +215,7 @@ impl Inner {
             chains: Vec::new(),
             parked: Vec::new(),
             owed: false,
+            error: None,
             events: VecDeque::new(),
             piece: Box::new([0; PIECE]),
         };
@@ -238,6 +242,10 @@ impl State {
     pub(super) fn breaks(&mut self, fault: &'static str) {
         self.broken = true;
         self.fault = Some(fault);
+        if let Some(error) = &self.error {
+            // Fails if so many are unread that one more makes no difference.
+            rustix::io::write(error, &1u64.to_ne_bytes()).ok();
+        }
     }
 
     /// The driver sets the ring up anew, or the device: nothing of before is ever written.

@@ -197,8 +197,9 @@ impl VringT<Memory> for Vring {
         }
     }
 
+    /// vhost-user-backend would keep it, and never use it.
     fn set_err(&self, file: Option<File>) {
-        self.0.vring.set_err(file.filter(is_tamed));
+        lock(&self.0.state).error = file.filter(is_tamed);
     }
 }
 

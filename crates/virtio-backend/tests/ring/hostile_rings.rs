@@ -6,7 +6,7 @@ use std::io;
 
 use virtio_backend::testing::{Descriptor, Layout, Ring, Used, Vm, feature};
 
-use crate::common::REQUESTS;
+use crate::common::{REQUESTS, echo, serve};
 use crate::trial::{Expect, trial};
 
 /// Memory ends here.
@@ -144,4 +144,17 @@ fn an_indirect_table_that_was_not_negotiated_does_no_harm() {
         vm.rings[REQUESTS].set_descriptor(0, table);
         push(vm, 0)
     });
+}
+
+#[test]
+fn the_front_end_hears_that_a_ring_broke() {
+    let (server, _) = serve(echo);
+    let vm = Vm::boot(&server.socket(), feature::ALL, &[64]).unwrap();
+    let errors = vm.front_end.errors(REQUESTS).unwrap();
+    assert!(errors.read().is_err());
+
+    let ring = Ring::new(&vm.memory, Layout::new(&vm.memory, 3));
+    vm.front_end.set_up(REQUESTS, &ring, 0).unwrap();
+
+    assert_eq!(errors.read().unwrap(), 1);
 }
