@@ -11,9 +11,9 @@ use std::fs::File;
 use std::mem;
 use std::num::Wrapping;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use vhost_user_backend::{VhostUserBackend, VringEpollHandler, VringMutex, VringState, VringT};
 use virtio_bindings::bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
@@ -39,8 +39,6 @@ pub(super) struct Inner {
     pub(super) vring: VringMutex<Memory>,
     /// A life of the ring has ended, and the device does not know yet.
     pub(super) reset: AtomicBool,
-    /// Wakes the worker, once there has been something to do for it.
-    pub(super) wake: OnceLock<Arc<OwnedFd>>,
 }
 
 pub(super) struct State {
@@ -181,12 +179,6 @@ impl Vring {
         }
     }
 
-    /// Raises `wake` from now on when the ring starts: the driver's first kick, and with it what there
-    /// is to tell the device, may be long in coming.
-    pub(super) fn wake_at_start(&self, wake: &Arc<OwnedFd>) {
-        self.0.wake.get_or_init(|| Arc::clone(wake));
-    }
-
     /// Waits for who is at the ring now. Who comes later sees the memory that there is then.
     pub(super) fn settle(&self) {
         drop(self.0.lock());
@@ -224,7 +216,6 @@ impl Inner {
             memory,
             state: Mutex::new(state),
             reset: AtomicBool::new(false),
-            wake: OnceLock::new(),
         })
     }
 

@@ -53,7 +53,7 @@ pub(super) struct Session<D: Device> {
     channel: Mutex<Option<Backend>>,
     /// Wakes the worker, for another turn or because the session is over. vhost-user-backend has an
     /// event of its own for the latter, and leaks it.
-    wake: Arc<OwnedFd>,
+    wake: OwnedFd,
     over: AtomicBool,
 }
 
@@ -90,7 +90,7 @@ impl<D: Device> Session<D> {
             vrings: OnceLock::new(),
             worker: OnceLock::new(),
             channel: Mutex::new(None),
-            wake: Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?),
+            wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             over: AtomicBool::new(false),
         })
     }
@@ -287,12 +287,7 @@ impl<D: Device> VhostUserBackend for Session<D> {
         vrings: &[Vring],
         _thread: usize,
     ) -> io::Result<()> {
-        self.vrings.get_or_init(|| {
-            vrings
-                .iter()
-                .for_each(|vring| vring.wake_at_start(&self.wake));
-            vrings.to_vec()
-        });
+        self.vrings.get_or_init(|| vrings.to_vec());
         let mut state = lock(&self.guest.state);
         let State { device, request } = &mut *state;
         self.catch_up(device, vrings);
@@ -318,7 +313,7 @@ impl<D: Device> VhostUserBackend for Session<D> {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             None => {
-                rustix::io::read(&*self.wake, &mut [0; 8]).ok();
+                rustix::io::read(&self.wake, &mut [0; 8]).ok();
                 for (queue, vring) in (0..).zip(vrings) {
                     self.serve(queue, vring, device, request);
                 }

@@ -18,7 +18,6 @@ use vhost_user_backend::{VringState, VringStateGuard, VringStateMutGuard, VringT
 use virtio_queue::{Error, QueueT};
 use vmm_sys_util::event::EventConsumer;
 
-use super::raise;
 use super::ring::{Chain, Inner, Memory, Phase, Vring};
 use crate::lock;
 
@@ -73,12 +72,8 @@ impl VringT<Memory> for Vring {
 
     fn set_enabled(&self, enabled: bool) {
         // Under the lock: when a ring is disabled, nobody is still writing.
-        let state = lock(&self.0.state);
+        let _state = lock(&self.0.state);
         self.0.vring.set_enabled(enabled);
-        drop(state);
-        if let (true, Some(wake)) = (enabled, self.0.wake.get()) {
-            raise(wake);
-        }
     }
 
     /// A used ring outside memory is the guest's fault: it breaks the ring, not the session.
