@@ -335,8 +335,10 @@ fn mistakes_in_the_file_are_named_by_line_and_key_before_there_is_a_socket() {
         &run(&["--config", file.to_str().unwrap()]),
         "guests.toml:5: ",
     );
-    fs::write(&file, "max-guests = 1\n").unwrap();
-    refused(&run(&["--config", file.to_str().unwrap()]), "no [[guest]]");
+    for nobody in ["max-guests = 1\n", "guest = []\n"] {
+        fs::write(&file, nobody).unwrap();
+        refused(&run(&["--config", file.to_str().unwrap()]), "no [[guest]]");
+    }
     refused(&run(&["--config", "/nowhere"]), "/nowhere");
 }
 

@@ -59,8 +59,9 @@ impl File {
             .map(|max| usize::deserialize(ValueDeserializer::from(max)))
             .transpose();
         let max = max.map_err(|error| self.toml_error(&error))?;
-        let Some(DeValue::Array(tables)) = root.remove("guest").map(Spanned::into_inner) else {
-            bail!("{}: no [[guest]]", self.path.display());
+        let tables = match root.remove("guest").map(Spanned::into_inner) {
+            Some(DeValue::Array(tables)) if !tables.is_empty() => tables,
+            _ => bail!("{}: no [[guest]]", self.path.display()),
         };
         let rest = T::deserialize(Deserializer::from(Spanned::new(span, root)))
             .map_err(|error| self.toml_error(&error))?;
