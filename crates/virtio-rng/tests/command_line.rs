@@ -373,6 +373,43 @@ fn a_file_serves_many_guests_each_on_its_own_socket() {
     assert!(sockets.iter().all(|socket| !socket.exists()));
 }
 
+/// A shell that becomes the daemon after `ulimit` with these words.
+fn limited(limit: &str, arguments: &[&Path]) -> Command {
+    let mut shell = Command::new("sh");
+    let script = format!("ulimit {limit} && exec {DAEMON} \"$@\"");
+    shell.args(["-c", &script, "sh"]).args(arguments);
+    shell
+}
+
+#[test]
+fn a_daemon_may_open_as_many_files_as_its_host_allows() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rng.sock");
+    let mut command = limited("-S -n 64", &["--socket-path".as_ref(), &path]);
+    let daemon = Program::start(&mut command, 1);
+
+    let limits = format!("/proc/{}/limits", daemon.id().as_raw_nonzero());
+    let limits = fs::read_to_string(limits).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let words: Vec<_> = files.unwrap().split_whitespace().collect();
+    let [.., soft, hard, _files] = words[..] else {
+        panic!("{limits}");
+    };
+    assert_eq!(soft, hard);
+}
+
+#[test]
+fn more_guests_than_the_host_allows_files_for_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("guests.toml");
+    let guests = "max-guests = 16\n[[guest]]\nname = 'a'\nsocket = 'a'\n";
+    fs::write(&file, guests).unwrap();
+    let output = limited("-n 64", &["--config".as_ref(), &file]).output();
+    refused(&output.unwrap(), "max-guests = 16 needs");
+}
+
 #[test]
 fn a_want_of_file_descriptors_is_said_once() {
     let directory = tempfile::tempdir().unwrap();

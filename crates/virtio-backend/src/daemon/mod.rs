@@ -10,14 +10,14 @@ mod options;
 mod socket;
 
 use std::env;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use log::{LevelFilter, info, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
@@ -38,8 +38,8 @@ pub use toml::Spanned;
 /// until its turn comes, and a second for the transaction.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// File descriptors that a guest may need: its socket and session, its rings' events, its memory,
-/// its device's own.
+/// File descriptors that a guest may need: its socket and session, its rings' events, its memory, a
+/// few of its device's own.
 const FDS_PER_GUEST: u64 = 64;
 
 /// A daemon: the device that it serves, and how a guest's device is configured.
@@ -153,6 +153,7 @@ pub fn main<D: Daemon>() -> ExitCode {
 fn run<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<()> {
     let handed_over = socket::handed_over(options.fd)?;
     start_log(options.verbose);
+    raise_limit().context("limit of open files")?;
     // From here on a signal waits until there is something to end.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     // All devices are there before the first socket is, and all sockets before the first guest is
@@ -223,19 +224,25 @@ fn guests<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<Guests<D::D
     guests.into_iter().map(open).collect()
 }
 
+/// Has as many file descriptors as the host allows: some devices have one for each line or sensor
+/// that a guest uses. The soft limit is there for programs that call select(2).
+fn raise_limit() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    Ok(setrlimit(Resource::Nofile, raised)?)
+}
+
 /// Sees to it that `guests` can be served at once, before the first is.
 fn reserve(guests: usize) -> anyhow::Result<()> {
-    let limit = getrlimit(Resource::Nofile);
     let needed = FDS_PER_GUEST.saturating_mul(guests as u64);
-    if limit.current.is_some_and(|current| current < needed) {
-        let raised = Rlimit {
-            current: Some(needed),
-            maximum: limit.maximum,
-        };
-        setrlimit(Resource::Nofile, raised).with_context(|| {
-            format!("max-guests = {guests} needs a limit of {needed} open files (ulimit -n)")
-        })?;
-    }
+    let limit = getrlimit(Resource::Nofile).current;
+    ensure!(
+        limit.is_none_or(|limit| limit >= needed),
+        "max-guests = {guests} needs a limit of {needed} open files (ulimit -n)"
+    );
     Ok(())
 }
 
