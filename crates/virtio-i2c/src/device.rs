@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use log::debug;
-use smallvec::SmallVec;
 use virtio_backend::{Device, Queue, Reply, Timer, Token, Watch};
 
 use crate::wire::{ERR, HEADER, OK, Operation, Request};
@@ -221,7 +220,7 @@ impl Group {
         done
     }
 
-    fn messages(&mut self) -> SmallVec<[Message<'_>; MAX_MESSAGES]> {
+    fn messages(&mut self) -> Vec<Message<'_>> {
         let mut bytes = self.bytes.as_mut_slice();
         let requests = self.requests.iter();
         requests

@@ -209,26 +209,28 @@ fn add(
     taken: &mut BTreeSet<Address>,
     chip: &ChipTable,
 ) -> Result<(), Fault> {
-    for address in
-        addresses(&[Range::new(chip.address, chip.address)], LAST_SEVEN).blame("address")?
-    {
-        if !taken.insert(address) {
-            return Err(anyhow!("another chip has this address")).blame("address");
+    let address = u8::try_from(chip.address).ok();
+    let address = address
+        .filter(|&address| u16::from(address) <= LAST_SEVEN)
+        .map(Address::Seven)
+        .with_context(|| format!("{:#x} is above {LAST_SEVEN:#x}", chip.address))
+        .blame("address")?;
+    if !taken.insert(address) {
+        return Err(anyhow!("another chip has this address")).blame("address");
+    }
+    match (chip.kind, &chip.contents, chip.celsius) {
+        (ChipType::Eeprom, contents, None) => {
+            let eeprom = Eeprom::new(contents.as_deref().unwrap_or_default());
+            let eeprom = eeprom.context("more than 256 bytes");
+            bus.add(address, eeprom.blame("contents")?);
         }
-        match (chip.kind, &chip.contents, chip.celsius) {
-            (ChipType::Eeprom, contents, None) => {
-                let eeprom = Eeprom::new(contents.as_deref().unwrap_or_default());
-                let eeprom = eeprom.context("more than 256 bytes");
-                bus.add(address, eeprom.blame("contents")?);
-            }
-            (ChipType::Lm75, None, None) => bus.add(address, Lm75::default()),
-            (ChipType::Lm75, None, Some(celsius)) => bus.add(address, Lm75::new(celsius)),
-            (ChipType::Eeprom, _, Some(_)) => {
-                return Err(anyhow!("an EEPROM has none")).blame("celsius");
-            }
-            (ChipType::Lm75, Some(_), _) => {
-                return Err(anyhow!("a sensor has none")).blame("contents");
-            }
+        (ChipType::Lm75, None, None) => bus.add(address, Lm75::default()),
+        (ChipType::Lm75, None, Some(celsius)) => bus.add(address, Lm75::new(celsius)),
+        (ChipType::Eeprom, _, Some(_)) => {
+            return Err(anyhow!("an EEPROM has none")).blame("celsius");
+        }
+        (ChipType::Lm75, Some(_), _) => {
+            return Err(anyhow!("a sensor has none")).blame("contents");
         }
     }
     Ok(())

@@ -37,6 +37,8 @@ fn a_daemon_has_a_device_or_simulates_one() {
     refused(&socket, &["--device: "]);
     let nowhere = [&socket[..], &["--device", "/dev/i2c-nowhere"]].concat();
     refused(&nowhere, &["--device: /dev/i2c-nowhere: No such file"]);
+    let number = [&socket[..], &["--device", "4294967295"]].concat();
+    refused(&number, &["/dev/i2c-4294967295", "(is i2c-dev loaded?)"]);
     let nobody = [&socket[..], &["--device", "nobody"]].concat();
     refused(&nobody, &["--device: nobody: "]);
 }

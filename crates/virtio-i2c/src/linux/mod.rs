@@ -21,9 +21,8 @@ use i2cdev::linux::{I2CMessageFlags, LinuxI2CBus, LinuxI2CMessage};
 use log::{info, warn};
 use rustix::fs::{major, minor};
 use rustix::io::Errno;
-use smallvec::SmallVec;
 
-use crate::{Address, Bus, Data, MAX_MESSAGES, Message};
+use crate::{Address, Bus, Data, Message};
 use ioctl::Functions;
 
 /// How an adapter is used.
@@ -86,8 +85,9 @@ impl LinuxBus {
         } else {
             (find(adapter)?, true)
         };
+        let there = LinuxI2CBus::new(&path).map_err(|error| missing(&path, error.into()))?;
         let mut bus = Self {
-            name: name(&LinuxI2CBus::new(&path)?)?,
+            name: name(&there)?,
             path,
             anywhere,
             settings,
@@ -192,7 +192,7 @@ impl Bus for LinuxBus {
 
 /// The whole transaction, by `I2C_RDWR`.
 fn rdwr(bus: &mut LinuxI2CBus, messages: &mut [Message<'_>]) -> io::Result<()> {
-    let mut raw: SmallVec<[_; MAX_MESSAGES]> = messages.iter_mut().map(raw).collect();
+    let mut raw: Vec<_> = messages.iter_mut().map(raw).collect();
     let transferred = bus.transfer(&mut raw)?;
     // An adapter may stop early and call that a success, as virtio's does.
     if usize::try_from(transferred) != Ok(raw.len()) {
@@ -217,6 +217,15 @@ fn raw<'a>(message: &'a mut Message<'_>) -> LinuxI2CMessage<'a> {
 /// Where Linux lists the adapters that have a device file.
 const ADAPTERS: &str = "/sys/class/i2c-dev";
 
+/// Says what may be missing, if something is.
+fn missing(path: &Path, error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::NotFound {
+        return error;
+    }
+    let text = format!("{error}: {} (is i2c-dev loaded?)", path.display());
+    io::Error::new(io::ErrorKind::NotFound, text)
+}
+
 /// The name of the adapter that was opened.
 fn name(bus: &LinuxI2CBus) -> io::Result<String> {
     let device = ioctl::device(bus)?;
@@ -228,7 +237,7 @@ fn name(bus: &LinuxI2CBus) -> io::Result<String> {
 /// The device file of the adapter with this name.
 fn find(name: &str) -> io::Result<PathBuf> {
     let mut found = Vec::new();
-    for adapter in fs::read_dir(ADAPTERS)? {
+    for adapter in fs::read_dir(ADAPTERS).map_err(|error| missing(ADAPTERS.as_ref(), error))? {
         let adapter = adapter?;
         // One may go away meanwhile.
         let its = fs::read_to_string(adapter.path().join("name"));
