@@ -4,7 +4,7 @@
 //! the host, or on one that is [simulated](SimulatedBus).
 //!
 //! [`I2c`] is the device of one guest. It reaches the bus, a [`Bus`], through an [`Adapter`], which
-//! guests share. The example `i2c_in_process` drives them without a socket or a thread.
+//! guests share. A VMM drives them as virtio-rng's example `rng_in_process` drives its device.
 
 mod bus;
 mod device;
