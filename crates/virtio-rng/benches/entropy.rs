@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use chacha20::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng};
-use virtio_backend::testing::{Driver, Latency, Server};
+use virtio_backend::testing::{Driver, Latency, Server, median};
 use virtio_backend::{Device, Queue, Reply, Watch};
 use virtio_rng::{Rng, System};
 
@@ -90,12 +90,6 @@ fn rate(make: impl FnOnce()) -> f64 {
     let start = Instant::now();
     make();
     f64::from(LARGE) * f64::from(DEPTH) / start.elapsed().as_secs_f64() / 1e6
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<_> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn entropy(watch: &Watch) -> Rng {

@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use virtio_backend::testing::{Descriptor, Vm, feature};
+use virtio_backend::testing::{Vm, feature, median};
 
 const GUESTS: [&str; 3] = ["quiet", "hostile", "rebooting"];
 const ROUNDS: usize = 20;
@@ -69,11 +69,7 @@ fn main() {
     daemon.kill().unwrap();
     daemon.wait().unwrap();
 
-    let median = |of: fn(&[f64; 2]) -> f64| {
-        let mut values: Vec<_> = rounds.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        values[ROUNDS / 2]
-    };
+    let median = |of: fn(&[f64; 2]) -> f64| median(rounds.iter().map(of));
     println!("A guest's request of 64 bytes, beside a hostile neighbour and one that reboots");
     println!(
         "  alone                p99 {:6.2} µs",
@@ -155,29 +151,9 @@ fn misbehave(socket: &Path) -> ! {
     let mut seed = 1_u64;
     let mut vm = Vm::boot(socket, feature::ALL, &[64]).unwrap();
     loop {
-        for _ in 0..100 {
-            let [head, flags, next, shift, ..] = random(&mut seed).to_le_bytes();
-            let descriptor = Descriptor {
-                addr: random(&mut seed) >> (shift % 64),
-                len: u32::MAX >> (shift % 32),
-                flags: u16::from(flags) % 8,
-                next: u16::from(next),
-            };
-            vm.rings[0].set_descriptor(u16::from(head) % 64, descriptor);
-            // One in four is out of range.
-            vm.rings[0].push(u16::from(head) / 3);
-            vm.rings[0].kick();
-        }
+        vm.misbehave(&mut seed);
         restart(&mut vm);
     }
-}
-
-/// Marsaglia's xorshift: as random as a misbehaving guest needs to be.
-fn random(seed: &mut u64) -> u64 {
-    *seed ^= *seed << 13;
-    *seed ^= *seed >> 7;
-    *seed ^= *seed << 17;
-    *seed
 }
 
 fn reboot(socket: &Path) -> ! {

@@ -35,7 +35,7 @@ use std::time::Duration;
 pub use chain::Descriptor;
 pub use driver::Driver;
 pub use front_end::FrontEnd;
-pub use latency::Latency;
+pub use latency::{Latency, median};
 pub use memory::Memory;
 pub use program::{Program, refused, refused_file, run};
 pub use reply::{Answer, Buffers, events, reply};

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{FrontEnd, Layout, Memory, Ring, feature, protocol};
+use super::{Descriptor, FrontEnd, Layout, Memory, Ring, feature, protocol};
 
 /// Guest memory as a PC has it, in small: two regions side by side, and one above the hole below 4
 /// GiB.
@@ -89,4 +89,29 @@ impl Vm {
         self.rings.iter_mut().for_each(Ring::reset);
         self.start(&vec![0; self.rings.len()])
     }
+    /// Breaks the first ring, of 64 entries, in all ways at random.
+    pub fn misbehave(&mut self, seed: &mut u64) {
+        let ring = &mut self.rings[0];
+        for _ in 0..100 {
+            let [head, flags, next, shift, ..] = random(seed).to_le_bytes();
+            let descriptor = Descriptor {
+                addr: random(seed) >> (shift % 64),
+                len: u32::MAX >> (shift % 32),
+                flags: u16::from(flags) % 8,
+                next: u16::from(next),
+            };
+            ring.set_descriptor(u16::from(head) % 64, descriptor);
+            // One in four is out of range.
+            ring.push(u16::from(head) / 3);
+            ring.kick();
+        }
+    }
+}
+
+/// Marsaglia's xorshift: as random as a misbehaving guest needs to be.
+fn random(seed: &mut u64) -> u64 {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    *seed
 }

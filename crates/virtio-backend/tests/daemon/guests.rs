@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use virtio_backend::testing::{Descriptor, Vm, feature};
+use virtio_backend::testing::{Vm, feature};
 
 use crate::common::{REQUESTS, echo, serve};
 
@@ -32,30 +32,9 @@ fn misbehave(socket: &Path, until: &AtomicBool) {
     let mut seed = 1_u64;
     while !until.load(Ordering::Relaxed) {
         let mut vm = Vm::boot(socket, feature::ALL, &[64]).unwrap();
-        for _ in 0..100 {
-            let ring = &mut vm.rings[REQUESTS];
-            let [head, flags, next, shift, ..] = random(&mut seed).to_le_bytes();
-            let descriptor = Descriptor {
-                addr: random(&mut seed) >> (shift % 64),
-                len: u32::MAX >> (shift % 32),
-                flags: u16::from(flags) % 8,
-                next: u16::from(next),
-            };
-            ring.set_descriptor(u16::from(head) % 64, descriptor);
-            // One in four is out of range.
-            ring.push(u16::from(head) / 3);
-            ring.kick();
-        }
+        vm.misbehave(&mut seed);
         drop(vm.stop().unwrap());
     }
-}
-
-/// Marsaglia's xorshift: as random as a misbehaving guest needs to be.
-fn random(seed: &mut u64) -> u64 {
-    *seed ^= *seed << 13;
-    *seed ^= *seed >> 7;
-    *seed ^= *seed << 17;
-    *seed
 }
 
 fn reboot(socket: &Path, until: &AtomicBool) {
