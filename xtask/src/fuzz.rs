@@ -64,6 +64,7 @@ fn prepare() -> Result<()> {
         package: "cargo-fuzz",
     };
     if !fuzzer.is_present() {
+        eprintln!("installing with cargo: cargo-fuzz");
         let status = cargo(&["install", "--locked", "--quiet", "cargo-fuzz"]).status()?;
         ensure!(status.success(), "cargo install cargo-fuzz: {status}");
     }

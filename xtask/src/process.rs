@@ -14,6 +14,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use crate::tools::{self, Tool};
+
 /// Where a line came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
@@ -47,7 +49,7 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(program: &Path, args: &[OsString]) -> Result<Self> {
-        let mut child = bound_to_us(program, args)
+        let mut child = bound_to_us(program, args)?
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -103,13 +105,17 @@ impl Drop for Process {
 /// The kernel kills this command when we die, however we die: a terminal's Ctrl-C reaches us, but
 /// not another process group. User-Mode Linux's helper processes are traced by their kernel and go
 /// with it.
-pub(crate) fn bound_to_us(program: &Path, args: &[OsString]) -> Command {
+pub(crate) fn bound_to_us(program: &Path, args: &[OsString]) -> Result<Command> {
+    tools::require(&[Tool {
+        file: "setpriv",
+        package: "util-linux",
+    }])?;
     let mut command = Command::new("setpriv");
     command
         .args(["--pdeathsig", "KILL", "--"])
         .arg(program)
         .args(args);
-    command
+    Ok(command)
 }
 
 /// The thread ends when the last process that holds the other end is gone.

@@ -118,7 +118,7 @@ impl Guest {
         let image = Image::of(front, board::of(front, devices, folder.path())?)?;
         let monitor = front.listen_for_monitor(folder.path())?;
         let args = front.arguments(&image, folder.path(), devices, "interactive=1")?;
-        let status = bound_to_us(&front.program(&image), &args).status()?;
+        let status = bound_to_us(&front.program(&image), &args)?.status()?;
         drop(monitor);
         Ok(status)
     }
