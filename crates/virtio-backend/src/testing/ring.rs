@@ -138,12 +138,10 @@ impl Ring {
         let mark = self.memory.mark();
         let chain = self.memory.chain(readable, writable);
         let head = if chain.len() > self.free.len() {
-            self.add(&[self.memory.indirect(&chain)])
+            self.submit(&[self.memory.indirect(&chain)])
         } else {
-            self.add(&chain)
+            self.submit(&chain)
         };
-        self.push(head);
-        self.notify();
         let used = self.wait()?;
         assert_eq!(
             used.id,
@@ -153,6 +151,15 @@ impl Ring {
         let answer = self.memory.answer(&chain, used.len);
         self.memory.release(mark);
         Some(answer)
+    }
+
+    /// Makes `chain` available to the device. Returns its head.
+    #[track_caller]
+    pub fn submit(&mut self, chain: &[Descriptor]) -> u16 {
+        let head = self.add(chain);
+        self.push(head);
+        self.notify();
+        head
     }
 
     /// Writes `chain` into free descriptors, which are free again when the chain is

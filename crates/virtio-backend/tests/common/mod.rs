@@ -126,9 +126,7 @@ impl Endless {
         // Held until the ring is here: the device may be asked before.
         let mut place = self.0.lock().unwrap();
         let ring = place.insert(vm.rings.remove(REQUESTS));
-        let head = ring.add(&vm.memory.chain(&[b"again"], &[8]));
-        ring.push(head);
-        ring.kick();
+        ring.submit(&vm.memory.chain(&[b"again"], &[8]));
     }
 }
 

@@ -82,9 +82,7 @@ fn a_guest_whose_device_hangs_holds_up_nobody_else() {
     let (quiet, _) = serve(echo);
     let mut stuck = Vm::boot(&hanging.socket(), feature::ALL, &[64]).unwrap();
     let chain = stuck.memory.chain(&[b"hello"], &[8]);
-    let head = stuck.rings[REQUESTS].add(&chain);
-    stuck.rings[REQUESTS].push(head);
-    stuck.rings[REQUESTS].kick();
+    stuck.rings[REQUESTS].submit(&chain);
 
     let mut vm = Vm::boot(&quiet.socket(), feature::ALL, &[64]).unwrap();
     assert!(vm.rings[REQUESTS].ask(&[b"hello"], &[8]).is_some());

@@ -42,9 +42,7 @@ fn a_late_reply_from_another_thread_after_a_disconnect_does_nothing() {
     let (server, seen) = serve(handle);
     let mut vm = Vm::boot(&server.socket(), feature::ALL, &[64]).unwrap();
     let chain = vm.memory.chain(&[b"hello"], &[8]);
-    let head = vm.rings[REQUESTS].add(&chain);
-    vm.rings[REQUESTS].push(head);
-    vm.rings[REQUESTS].kick();
+    vm.rings[REQUESTS].submit(&chain);
     let reply = held.recv_timeout(LIMIT).unwrap();
     let Vm {
         memory,
@@ -73,9 +71,7 @@ fn a_guest_that_leaves_while_its_device_works_is_forgotten() {
     });
     let mut vm = Vm::boot(&server.socket(), feature::ALL, &[64]).unwrap();
     let chain = vm.memory.chain(&[b"hello"], &[8]);
-    let head = vm.rings[REQUESTS].add(&chain);
-    vm.rings[REQUESTS].push(head);
-    vm.rings[REQUESTS].kick();
+    vm.rings[REQUESTS].submit(&chain);
     begun.recv_timeout(LIMIT).unwrap();
 
     drop(vm);

@@ -194,9 +194,7 @@ fn memory_can_be_shared_region_by_region() {
     let mut chain = memory.chain(&[b"hello"], &[8]);
     // Across the seam of the last two.
     chain[1].addr = 0x4000_0ffe;
-    let head = ring.add(&chain);
-    ring.push(head);
-    ring.notify();
+    ring.submit(&chain);
     let used = ring.wait().unwrap();
     assert_eq!(memory.answer(&chain, used.len), b"!hello");
 }
@@ -236,9 +234,7 @@ fn a_queue_that_the_driver_does_not_use_is_not_missed() {
 fn a_ring_of_a_size_that_cannot_be_is_not_served() {
     let (server, _) = serve(echo);
     let mut vm = Vm::boot(&server.socket(), feature::ALL, &[3]).unwrap();
-    let head = vm.rings[REQUESTS].add(&vm.memory.chain(&[], &[8]));
-    vm.rings[REQUESTS].push(head);
-    vm.rings[REQUESTS].kick();
+    vm.rings[REQUESTS].submit(&vm.memory.chain(&[], &[8]));
     assert_eq!(vm.stop().unwrap(), [0]);
 
     vm.rings[REQUESTS] = Ring::new(&vm.memory, Layout::new(&vm.memory, 4));

@@ -131,9 +131,7 @@ fn what_is_watched_answers_a_request_also_while_stopped() {
     let (mut world, hears, server) = listener();
     let mut vm = Vm::boot(&server.socket(), feature::ALL, &[64]).unwrap();
     let chain = vm.memory.chain(&[b"?"], &[8]);
-    let head = vm.rings[REQUESTS].add(&chain);
-    vm.rings[REQUESTS].push(head);
-    vm.rings[REQUESTS].notify();
+    vm.rings[REQUESTS].submit(&chain);
     assert!(comes(&hears, b'?'));
 
     let bases = vm.stop().unwrap();
@@ -160,29 +158,22 @@ fn what_is_watched_is_looked_after_with_and_without_a_front_end() {
     assert!(comes(&hears, b'c'));
 }
 
-/// Makes the chain at `head` available.
-fn push(vm: &mut Vm, head: u16) {
-    vm.rings[REQUESTS].push(head);
-    vm.rings[REQUESTS].kick();
-}
-
 #[test]
 fn a_chain_that_the_device_has_already_stops_its_ring() {
     let (mut world, hears, server) = listener();
     let mut vm = Vm::boot(&server.socket(), feature::ALL, &[64]).unwrap();
     let chain = vm.memory.chain(&[b"?"], &[8]);
-    let head = vm.rings[REQUESTS].add(&chain);
-    push(&mut vm, head);
+    let head = vm.rings[REQUESTS].submit(&chain);
     assert!(comes(&hears, b'?'));
 
-    push(&mut vm, head);
+    vm.rings[REQUESTS].push(head);
+    vm.rings[REQUESTS].kick();
     world.write_all(b"x").unwrap();
 
     // The world comes after the kick: by now the device would have been asked again.
     assert_eq!(hears.recv_timeout(LIMIT), Ok(b'x'));
     vm.reboot().unwrap();
-    let head = vm.rings[REQUESTS].add(&chain);
-    push(&mut vm, head);
+    vm.rings[REQUESTS].submit(&chain);
     assert!(comes(&hears, b'?'));
     world.write_all(b"y").unwrap();
     let used = vm.rings[REQUESTS].wait().unwrap();
@@ -194,8 +185,7 @@ fn a_chain_that_the_device_has_already_stops_its_ring() {
 fn a_device_that_was_reset_hears_the_features_afterwards() {
     let (mut world, hears, server) = listener();
     let mut vm = Vm::boot(&server.socket(), feature::ALL, &[64]).unwrap();
-    let head = vm.rings[REQUESTS].add(&vm.memory.chain(&[b"?"], &[8]));
-    push(&mut vm, head);
+    vm.rings[REQUESTS].submit(&vm.memory.chain(&[b"?"], &[8]));
     assert!(comes(&hears, b'?'));
     vm.stop().unwrap();
 

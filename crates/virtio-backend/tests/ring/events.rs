@@ -29,9 +29,7 @@ fn introduced(seen: &Receiver<Seen>) -> Events {
 fn lend(vm: &mut Vm, size: usize) {
     let chain = vm.memory.chain(&[], &[size]);
     let ring = &mut vm.rings[EVENTS];
-    let head = ring.add(&chain);
-    ring.push(head);
-    ring.notify();
+    ring.submit(&chain);
 }
 
 /// The next message, in a buffer of `size` bytes that is lent for it now.

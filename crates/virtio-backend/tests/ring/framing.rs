@@ -93,9 +93,7 @@ fn descriptors_may_come_before_an_indirect_table() {
     chain[1] = vm.memory.indirect(&table);
     let ring = &mut vm.rings[REQUESTS];
 
-    let head = ring.add(&chain);
-    ring.push(head);
-    ring.notify();
+    ring.submit(&chain);
 
     let used = ring.wait().unwrap();
     assert_eq!(vm.memory.answer(&table, used.len), b"!direct and indirect");
@@ -158,9 +156,7 @@ fn the_last_bytes_of_a_room_are_written_alone_also_behind_a_hole() {
     vm.memory.write(status, b"????");
     let ring = &mut vm.rings[REQUESTS];
 
-    let head = ring.add(&chain);
-    ring.push(head);
-    ring.notify();
+    ring.submit(&chain);
 
     assert_eq!(ring.wait().map(|used| used.len), Some(0));
     assert_eq!(vm.memory.answer(&chain[2..], 4), b"?end");

@@ -14,9 +14,7 @@ use crate::common::{Endless, REQUESTS, Seen, echo, hold, scripted, serve, was_re
 fn push(vm: &mut Vm) -> Vec<Descriptor> {
     let chain = vm.memory.chain(&[b"hello"], &[8]);
     let ring = &mut vm.rings[REQUESTS];
-    let head = ring.add(&chain);
-    ring.push(head);
-    ring.notify();
+    ring.submit(&chain);
     chain
 }
 
