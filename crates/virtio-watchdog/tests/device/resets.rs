@@ -129,6 +129,6 @@ fn a_machine_without_a_front_end_fails_when_another_watchdog_says_so() {
         guest.say(end);
         assert_eq!((guest.flags(), guest.boot_status()), (0, (1, count)));
     }
-    guest.device.connected(None);
+    guest.device.connected(|| None);
     assert_eq!(guest.flags(), 1 << 2);
 }

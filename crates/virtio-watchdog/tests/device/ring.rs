@@ -30,7 +30,7 @@ fn dev_21_a_ping_in_the_ring_is_in_time_although_nobody_was_told_of_it() {
         watch.add(&decided, VERDICT).unwrap();
         watched = Some(watch.clone());
         let mut device = Watchdog::new("guest", settings, host, None, watch).unwrap();
-        device.connected(None);
+        device.connected(|| None);
         device
     });
     assert!(device.start(REQUESTQ, &layout, 0));
