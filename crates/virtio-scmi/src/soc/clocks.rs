@@ -26,7 +26,7 @@ struct One {
     lock_time: Duration,
     dividers: Vec<u64>,
     parents: Vec<u16>,
-    /// All that may come from it, directly or not.
+    /// All that comes from it as muxes are set, directly or not.
     dependents: Vec<u16>,
     rates: Rates,
     /// The rate of what has its own; what a divider divides by.
@@ -60,8 +60,8 @@ impl Clocks {
             };
             (index, Mistake::new(key, "it would come from itself"))
         })?;
-        all.find_dependents(&order);
         for index in order {
+            all.above(index, |dependents| dependents.push(index));
             let rates = all.boot_rates(index);
             let mistake = Mistake::new("dividers", "they leave nothing of its parent's rate");
             if let (Some(one), Some(rates)) = (at_mut(&mut all.clocks, index).ok(), rates) {
@@ -114,23 +114,13 @@ impl Clocks {
         children
     }
 
-    fn find_dependents(&mut self, order: &[u16]) {
-        let children = self.children();
-        for &index in order.iter().rev() {
-            let mut dependents = Vec::new();
-            for &child in children.get(usize::from(index)).into_iter().flatten() {
-                dependents.push(child);
-                dependents.extend(
-                    at(&self.clocks, child)
-                        .into_iter()
-                        .flat_map(|one| &one.dependents),
-                );
+    /// Changes what follows each clock that `clock` comes from.
+    fn above(&mut self, mut clock: u16, change: impl Fn(&mut Vec<u16>)) {
+        while let Some(parent) = self.tree.parent(clock) {
+            if let Ok(parent) = at_mut(&mut self.clocks, parent) {
+                change(&mut parent.dependents);
             }
-            dependents.sort_unstable();
-            dependents.dedup();
-            if let Ok(one) = at_mut(&mut self.clocks, index) {
-                one.dependents = dependents;
-            }
+            clock = parent;
         }
     }
 
@@ -245,7 +235,7 @@ impl Clocks {
             ClockType::Mux => {
                 let parents = one.parents.iter().copied();
                 let parent = nearest(parents, rate, |parent| self.rate(parent).unwrap_or(0))?;
-                self.tree.set_parent(clock, parent);
+                self.set_parent(clock, parent);
                 Ok(Duration::ZERO)
             }
         }
@@ -255,8 +245,19 @@ impl Clocks {
         self.tree.parent(clock).ok_or(Status::NotSupported)
     }
 
+    /// With it goes what comes from it.
     pub(super) fn set_parent(&mut self, clock: u16, parent: u16) {
+        let Ok(one) = at(&self.clocks, clock) else {
+            return;
+        };
+        let mut moved = one.dependents.clone();
+        moved.push(clock);
+        moved.sort_unstable();
+        self.above(clock, |dependents| {
+            dependents.retain(|one| moved.binary_search(one).is_err());
+        });
         self.tree.set_parent(clock, parent);
+        self.above(clock, |dependents| dependents.extend(&moved));
     }
 
     pub(super) fn restore(&mut self, clock: u16) -> Result<(), Status> {
@@ -264,7 +265,7 @@ impl Clocks {
         let (value, parent) = one.boot;
         one.value = value;
         if let Some(parent) = parent {
-            self.tree.set_parent(clock, parent);
+            self.set_parent(clock, parent);
         }
         Ok(())
     }

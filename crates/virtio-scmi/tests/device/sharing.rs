@@ -92,6 +92,38 @@ fn what_another_guest_uses_keeps_running_as_it_is() {
 }
 
 #[test]
+fn only_what_a_mux_comes_from_now_keeps_its_rate() {
+    let host = Host::new();
+    let clock = |name| full(Kind::Clock, name);
+    let mut guest = host.guest_with(&[clock("uart"), clock("mux"), clock("osc"), clock("bus")]);
+    let mut other = host.guest_with(&[clock("bus"), clock("pll")]);
+    other.boot(4);
+    let mut set = |rate| {
+        let bus = other.ask(&[0x5005, 0, 0, rate, 0])[1];
+        assert_eq!(other.ask(&[0x5005, 1, 1, 800_000_000, 0])[1], bus);
+        bus
+    };
+    guest.boot(4);
+    guest.ask(&[0x5007, 0, 1, 0]);
+    // It is told of a change of its rate, which comes from osc.
+    guest.ask(&[0x5009, 0, 1]);
+    assert_eq!(set(100_000_000), SUCCESS);
+    guest.poll();
+    assert_eq!(guest.event(), None);
+    assert_eq!(guest.ask(&[0x500d, 1, 3]), [0x500d, SUCCESS]);
+    assert_eq!(set(400_000_000), DENIED);
+    // By its rate it finds back to osc.
+    assert_eq!(guest.ask(&[0x5005, 0, 1, 24_000_000, 0])[1], SUCCESS);
+    assert_eq!(set(400_000_000), SUCCESS);
+    // And by a reset.
+    guest.ask(&[0x500d, 1, 3]);
+    guest.scmi.reset();
+    guest.ask(&[0x5007, 0, 1, 0]);
+    assert_eq!(set(100_000_000), SUCCESS);
+    assert_eq!(guest.ask(&[0x5006, 0])[2..], [24_000_000, 0]);
+}
+
+#[test]
 fn a_trusted_guest_takes_a_device_from_another_and_resets_it() {
     let host = Host::new();
     let uart = Grant {
