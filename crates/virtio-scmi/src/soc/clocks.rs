@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-use scmi::{Kind, Status, Values};
+use scmi::{Kind, Status};
 
 use super::tree::Tree;
+use super::values::Choice;
 use super::{Names, at, at_mut, find, micros, range_is_right};
 use crate::description::{Clock, ClockType, Mistake, RateRange};
 
@@ -28,15 +29,10 @@ struct One {
     parents: Vec<u16>,
     /// All that comes from it as muxes are set, directly or not.
     dependents: Vec<u16>,
-    rates: Rates,
+    rates: Choice<u64>,
     /// The rate of what has its own; what a divider divides by.
     value: u64,
     boot: (u64, Option<u16>),
-}
-
-enum Rates {
-    List(Vec<u64>),
-    Range(RateRange),
 }
 
 impl Clocks {
@@ -68,7 +64,7 @@ impl Clocks {
                 if rates.first() == Some(&0) {
                     return Err((index.into(), mistake));
                 }
-                one.rates = Rates::List(rates);
+                one.rates = Choice::List(rates);
             }
         }
         Ok(all)
@@ -152,14 +148,7 @@ impl Clocks {
         let one = at(&self.clocks, clock)?;
         Ok(scmi::Clock {
             name: one.name.as_bytes(),
-            rates: match &one.rates {
-                Rates::List(list) => Values::List(list),
-                Rates::Range(range) => Values::Range {
-                    lowest: range.min,
-                    highest: range.max,
-                    step: range.step,
-                },
-            },
+            rates: one.rates.values(),
             parents: &one.parents,
             dependents: &one.dependents,
             enable_latency: ENABLE_LATENCY,
@@ -203,10 +192,8 @@ impl Clocks {
 
     /// How much of what a clock can do it does, in thousandths.
     pub(super) fn load(&self, clock: u16) -> u64 {
-        let most = at(&self.clocks, clock).map_or(0, |one| match &one.rates {
-            Rates::List(list) => list.last().copied().unwrap_or(0),
-            Rates::Range(range) => range.max,
-        });
+        let ends = at(&self.clocks, clock).map(|one| one.rates.ends());
+        let most = ends.ok().flatten().map_or(0, |(_, highest)| highest);
         let now = self.frequency(clock).unwrap_or(0);
         now.saturating_mul(1000)
             .checked_div(most)
@@ -320,11 +307,11 @@ impl One {
         }
         let (value, rates) = match clock.r#type {
             ClockType::Oscillator | ClockType::Pll => match clock.rate {
-                Some(rate) if rate != 0 => (rate, Rates::new(clock, rate)?),
+                Some(rate) if rate != 0 => (rate, choice(clock, rate)?),
                 _ => return missing("rate"),
             },
             ClockType::Divider => match clock.dividers.first() {
-                Some(&first) if !clock.dividers.contains(&0) => (first, Rates::List(Vec::new())),
+                Some(&first) if !clock.dividers.contains(&0) => (first, Choice::List(Vec::new())),
                 _ => {
                     return Err(Mistake::new(
                         "dividers",
@@ -332,7 +319,7 @@ impl One {
                     ));
                 }
             },
-            ClockType::Mux | ClockType::Gate => (0, Rates::List(Vec::new())),
+            ClockType::Mux | ClockType::Gate => (0, Choice::List(Vec::new())),
         };
         let one = Self {
             name: clock.name.clone(),
@@ -349,41 +336,37 @@ impl One {
     }
 }
 
-impl Rates {
-    fn new(clock: &Clock, rate: u64) -> Result<Self, Mistake> {
-        if clock.r#type == ClockType::Oscillator {
-            return Ok(Self::List(vec![rate]));
-        }
-        let rates = match clock.range {
-            Some(range) => {
-                if !range_is_right(range.min, range.max, range.step) || range.min == 0 {
-                    return Err(Mistake::new(
-                        "range",
-                        "not from a lowest above 0 to a highest, in steps",
-                    ));
-                }
-                Self::Range(range)
-            }
-            None if clock.rates.is_empty() => {
-                return Err(Mistake::new("rates", "a pll has some, or a range"));
-            }
-            None if !clock.rates.is_sorted_by(|a, b| a < b) || clock.rates.first() == Some(&0) => {
-                return Err(Mistake::new("rates", "not ascending, from above 0 on"));
-            }
-            None => Self::List(clock.rates.clone()),
-        };
-        let has = match &rates {
-            Self::List(list) => list.contains(&rate),
-            Self::Range(range) => {
-                (range.min..=range.max).contains(&rate)
-                    && ((rate - range.min) % range.step == 0 || rate == range.max)
-            }
-        };
-        if !has {
-            return Err(Mistake::new("rate", "not one that it can be set to"));
-        }
-        Ok(rates)
+/// What an oscillator or a PLL can be set to, of which it has one rate at boot.
+fn choice(clock: &Clock, rate: u64) -> Result<Choice<u64>, Mistake> {
+    if clock.r#type == ClockType::Oscillator {
+        return Ok(Choice::List(vec![rate]));
     }
+    let choice = match clock.range {
+        Some(RateRange { min, max, step }) => {
+            if !range_is_right(min, max, step) || min == 0 {
+                return Err(Mistake::new(
+                    "range",
+                    "not from a lowest above 0 to a highest, in steps",
+                ));
+            }
+            Choice::Range {
+                lowest: min,
+                highest: max,
+                step,
+            }
+        }
+        None if clock.rates.is_empty() => {
+            return Err(Mistake::new("rates", "a pll has some, or a range"));
+        }
+        None if !clock.rates.is_sorted_by(|a, b| a < b) || clock.rates.first() == Some(&0) => {
+            return Err(Mistake::new("rates", "not ascending, from above 0 on"));
+        }
+        None => Choice::List(clock.rates.clone()),
+    };
+    if !choice.contains(rate) {
+        return Err(Mistake::new("rate", "not one that it can be set to"));
+    }
+    Ok(choice)
 }
 
 /// What is said of a clock that its type does not have.

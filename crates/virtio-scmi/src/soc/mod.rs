@@ -8,6 +8,7 @@ mod clocks;
 mod sensors;
 mod supplies;
 mod tree;
+mod values;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use scmi::{Kind, Status, Values};
+use scmi::{Kind, Status};
 
 use super::tree::Tree;
+use super::values::Choice;
 use super::{LONGEST, Names, at, at_mut, find, micros, range_is_right};
 use crate::description::{Mistake, PowerDomain, Regulator, Reset, VoltageRange};
 
@@ -70,7 +71,7 @@ pub(crate) struct Regulators(Vec<OneRegulator>);
 
 struct OneRegulator {
     name: String,
-    levels: Levels,
+    levels: Choice<i32>,
     boot: i32,
     ramp: u32,
     on: bool,
@@ -78,11 +79,6 @@ struct OneRegulator {
     from: i32,
     to: i32,
     since: Duration,
-}
-
-enum Levels {
-    List(Vec<i32>),
-    Range(VoltageRange),
 }
 
 impl Regulators {
@@ -102,14 +98,7 @@ impl Regulators {
         let one = at(&self.0, regulator)?;
         Ok(scmi::VoltageDomain {
             name: one.name.as_bytes(),
-            levels: match &one.levels {
-                Levels::List(list) => Values::List(list),
-                Levels::Range(range) => Values::Range {
-                    lowest: range.min,
-                    highest: range.max,
-                    step: range.step,
-                },
-            },
+            levels: one.levels.values(),
         })
     }
 
@@ -124,7 +113,7 @@ impl Regulators {
     /// One of those that it can be set to, which Linux insists on: on its way from one to another the next below.
     pub(super) fn level(&self, regulator: u16, now: Duration) -> Result<i32, Status> {
         let one = at(&self.0, regulator)?;
-        Ok(one.levels.below(one.level(now)))
+        Ok(below(&one.levels, one.level(now)))
     }
 
     /// In microvolts, 0 while it is off.
@@ -162,9 +151,9 @@ fn time(from: i32, to: i32, ramp: u32) -> Duration {
 
 impl OneRegulator {
     fn new(regulator: &Regulator) -> Result<Self, Mistake> {
-        let levels = Levels::new(regulator)?;
-        let (lowest, highest) = levels.ends(regulator.level);
-        if time(lowest, highest, regulator.ramp) > LONGEST {
+        let levels = choice(regulator)?;
+        let ends = levels.ends();
+        if ends.is_some_and(|(lowest, highest)| time(lowest, highest, regulator.ramp) > LONGEST) {
             return Err(Mistake::new(
                 "ramp",
                 "more than 1.8 s from the lowest to the highest level",
@@ -197,60 +186,46 @@ impl OneRegulator {
     }
 }
 
-impl Levels {
-    fn new(regulator: &Regulator) -> Result<Self, Mistake> {
-        let level = regulator.level;
-        let levels = match (regulator.range, regulator.levels.is_empty()) {
-            (Some(_), false) => return Err(Mistake::new("range", "it has levels already")),
-            (Some(range), true) if !range_is_right(range.min, range.max, range.step) => {
+fn choice(regulator: &Regulator) -> Result<Choice<i32>, Mistake> {
+    let level = regulator.level;
+    let choice = match (regulator.range, regulator.levels.is_empty()) {
+        (Some(_), false) => return Err(Mistake::new("range", "it has levels already")),
+        (Some(VoltageRange { min, max, step }), true) => {
+            if !range_is_right(min, max, step) {
                 return Err(Mistake::new(
                     "range",
                     "not from a lowest to a highest, in steps",
                 ));
             }
-            (Some(range), true) => Self::Range(range),
-            (None, true) => Self::List(vec![level]),
-            (None, false) if !regulator.levels.is_sorted_by(|a, b| a < b) => {
-                return Err(Mistake::new("levels", "not ascending"));
-            }
-            (None, false) => Self::List(regulator.levels.clone()),
-        };
-        let has = match &levels {
-            Self::List(list) => list.contains(&level),
-            Self::Range(range) => {
-                let over = i64::from(level) - i64::from(range.min);
-                (range.min..=range.max).contains(&level)
-                    && (over % i64::from(range.step) == 0 || level == range.max)
-            }
-        };
-        if !has {
-            return Err(Mistake::new("level", "not one that it can be set to"));
-        }
-        Ok(levels)
-    }
-
-    /// The highest up to `level`, or that if there is none.
-    fn below(&self, level: i32) -> i32 {
-        match self {
-            Self::List(list) => {
-                let below = list.iter().copied().filter(|&one| one <= level).max();
-                below.unwrap_or(level)
-            }
-            Self::Range(range) if level == range.max => level,
-            Self::Range(range) => {
-                let over = level.saturating_sub(range.min).checked_rem(range.step);
-                level.saturating_sub(over.unwrap_or(0))
+            Choice::Range {
+                lowest: min,
+                highest: max,
+                step,
             }
         }
+        (None, true) => Choice::List(vec![level]),
+        (None, false) if !regulator.levels.is_sorted_by(|a, b| a < b) => {
+            return Err(Mistake::new("levels", "not ascending"));
+        }
+        (None, false) => Choice::List(regulator.levels.clone()),
+    };
+    if !choice.contains(level) {
+        return Err(Mistake::new("level", "not one that it can be set to"));
     }
+    Ok(choice)
+}
 
-    fn ends(&self, level: i32) -> (i32, i32) {
-        match self {
-            Self::List(list) => (
-                list.first().copied().unwrap_or(level),
-                list.last().copied().unwrap_or(level),
-            ),
-            Self::Range(range) => (range.min, range.max),
+/// The highest up to `level`, or that if there is none.
+fn below(levels: &Choice<i32>, level: i32) -> i32 {
+    match *levels {
+        Choice::List(ref list) => {
+            let below = list.iter().copied().filter(|&one| one <= level).max();
+            below.unwrap_or(level)
+        }
+        Choice::Range { highest, .. } if level == highest => level,
+        Choice::Range { lowest, step, .. } => {
+            let over = level.saturating_sub(lowest).checked_rem(step);
+            level.saturating_sub(over.unwrap_or(0))
         }
     }
 }
