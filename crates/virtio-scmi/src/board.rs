@@ -16,7 +16,7 @@ use virtio_backend::{Timer, Token, Watch};
 
 use crate::Scmi;
 use crate::description::{Description, Mistake};
-use crate::soc::{Event, NO_NAME, Names, Soc, is_name, nothing};
+use crate::soc::{Event, NO_NAME, Names, Soc, Terms, is_name, nothing};
 
 /// How many operations one guest may have going on, or waiting for a buffer to tell their end.
 pub(crate) const PLACES: u16 = 16;
@@ -92,6 +92,11 @@ pub struct Grant {
     pub alias: Option<String>,
     /// What the guest may do with it.
     pub access: Access,
+    /// The lowest rate of a clock, in hertz, or level of a regulator, in microvolts, that the guest may set. One with
+    /// limits does not choose what a clock comes from.
+    pub min: Option<i64>,
+    /// The highest.
+    pub max: Option<i64>,
     /// It is on from the beginning.
     pub on: bool,
     /// The device that it belongs to, by which a trusted guest takes it away; 0 if to none.
@@ -191,6 +196,8 @@ impl Board {
                 name: name.clone(),
                 alias: None,
                 access: Access::Full,
+                min: None,
+                max: None,
                 on: false,
                 device: 0,
             }));
@@ -269,7 +276,7 @@ impl Plan {
         let number = u16::try_from(self.agents.len()).ok();
         let number = number.filter(|number| *number < u16::MAX / PLACES);
         let number = number.ok_or_else(|| Mistake::new("name", "too many guests"))?;
-        self.soc.aliases.push(PerKind::default());
+        self.soc.terms.push(PerKind::default());
         let mut counts = PerKind::default();
         for kind in Kind::ALL {
             let mut names = HashMap::new();
@@ -320,13 +327,12 @@ impl Plan {
             }
             _ => {}
         }
-        if let Some(alias) = &grant.alias {
-            if !is_name(alias) {
-                return Err(Mistake::new(key, format!("{alias:?}: {NO_NAME}")));
-            }
-            if let Some(aliases) = self.soc.aliases.get_mut(usize::from(agent)) {
-                aliases.of_mut(kind).insert(resource, alias.clone());
-            }
+        let terms = self.terms(resource, grant)?;
+        let reparent = terms.limits.is_none();
+        if (&terms.alias, &terms.limits) != (&None, &None)
+            && let Some(all) = self.soc.terms.last_mut()
+        {
+            all.of_mut(kind).insert(resource, terms);
         }
         let change = kind != Kind::Clock || self.soc.clocks.is_settable(resource);
         let rights = match grant.access {
@@ -337,6 +343,7 @@ impl Plan {
             },
             Access::Full => Rights {
                 change,
+                reparent,
                 ..Rights::ALL
             },
         };
@@ -349,6 +356,21 @@ impl Plan {
                 .resize(self.trips.len() + usize::from(count), Trip::default());
         }
         Ok(resource)
+    }
+
+    fn terms(&self, resource: u16, grant: &Grant) -> Result<Terms, Mistake> {
+        let mistake = |what| Mistake::new(list_of(grant.kind), what);
+        let alias = grant.alias.clone();
+        if let Some(alias) = alias.as_ref().filter(|alias| !is_name(alias)) {
+            return Err(mistake(format!("{alias:?}: {NO_NAME}")));
+        }
+        let limits = if (grant.min, grant.max) == (None, None) {
+            None
+        } else {
+            let limits = self.soc.limit(grant.kind, resource, grant.min, grant.max);
+            Some(limits.map_err(|what| mistake(format!("{:?}: {what}", grant.name)))?)
+        };
+        Ok(Terms { alias, limits })
     }
 
     /// What an agent has its device told by: that somebody woke it, and that a pause is over.

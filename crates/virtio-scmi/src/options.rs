@@ -146,7 +146,7 @@ impl From<Version> for Profile {
 #[derive(Clone, Deserialize)]
 #[serde(
     untagged,
-    expecting = "neither a name nor { name, as, access = \"look\", \"switch\" or \"full\", on, device }"
+    expecting = "neither a name nor { name, as, access = \"look\", \"switch\" or \"full\", min, max, on, device }"
 )]
 enum Given {
     Name(String),
@@ -161,6 +161,9 @@ struct More {
     r#as: Option<String>,
     #[serde(default)]
     access: Access,
+    /// The limits of what the guest may set.
+    min: Option<i64>,
+    max: Option<i64>,
     /// It is on from the beginning.
     #[serde(default)]
     on: bool,
@@ -177,6 +180,8 @@ impl Given {
                 name,
                 r#as: None,
                 access: Access::Full,
+                min: None,
+                max: None,
                 on: false,
                 device: 0,
             },
@@ -186,6 +191,8 @@ impl Given {
             name: more.name,
             alias: more.r#as,
             access: more.access,
+            min: more.min,
+            max: more.max,
             on: more.on,
             device: more.device,
         }

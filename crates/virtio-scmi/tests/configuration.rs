@@ -320,6 +320,11 @@ fn mistakes_in_a_guest_are_named_by_line_and_key() {
         &format!("{shared}{twice}"),
         &["guests.toml:9: ", "clocks: \"osc\" is there twice"],
     );
+    let limit = GUEST.replace("'osc'", "{ name = 'osc', max = 25 }");
+    refused_file(
+        &format!("{shared}{limit}"),
+        &["guests.toml:9: ", "clocks: \"osc\": min or max is beyond"],
+    );
     let alias = GUEST.replace("'osc'", "{ name = 'osc', as = 'a/b' }");
     refused_file(
         &format!("{shared}{alias}"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use scmi::{Kind, Status};
 
 use super::tree::Tree;
-use super::values::Choice;
+use super::values::{Choice, Limits};
 use super::{Names, at, at_mut, find, micros, range_is_right};
 use crate::description::{Clock, ClockType, Mistake, RateRange};
 
@@ -144,11 +144,15 @@ impl Clocks {
         Some(rates)
     }
 
+    pub(super) fn choice(&self, clock: u16) -> Result<&Choice<u64>, Status> {
+        Ok(&at(&self.clocks, clock)?.rates)
+    }
+
     pub(super) fn describe(&self, clock: u16) -> Result<scmi::Clock<'_>, Status> {
         let one = at(&self.clocks, clock)?;
         Ok(scmi::Clock {
             name: one.name.as_bytes(),
-            rates: one.rates.values(),
+            rates: one.rates.all(),
             parents: &one.parents,
             dependents: &one.dependents,
             enable_latency: ENABLE_LATENCY,
@@ -201,8 +205,14 @@ impl Clocks {
             .min(1000)
     }
 
-    /// Comes as near to `rate` as what is above allows, from below if it can. Returns how long that takes.
-    pub(super) fn set_rate(&mut self, clock: u16, rate: u64) -> Result<Duration, Status> {
+    /// Comes as near to `rate` as what is above and the agent's limits allow, from below if it can. Returns how long
+    /// that takes.
+    pub(super) fn set_rate(
+        &mut self,
+        clock: u16,
+        rate: u64,
+        limits: Option<&Limits>,
+    ) -> Result<Duration, Status> {
         let one = at(&self.clocks, clock)?;
         match one.source {
             ClockType::Oscillator | ClockType::Gate => Err(Status::Denied),
@@ -215,13 +225,15 @@ impl Clocks {
                 let parent = self.tree.parent(clock).ok_or(Status::GenericError)?;
                 let whole = self.rate(parent)?;
                 let dividers = one.dividers.iter().copied();
-                let value = nearest(dividers, rate, |by| whole.checked_div(by).unwrap_or(0))?;
+                let rate_by = |by| whole.checked_div(by).unwrap_or(0);
+                let value = nearest(dividers, rate, limits, rate_by)?;
                 at_mut(&mut self.clocks, clock)?.value = value;
                 Ok(Duration::ZERO)
             }
             ClockType::Mux => {
                 let parents = one.parents.iter().copied();
-                let parent = nearest(parents, rate, |parent| self.rate(parent).unwrap_or(0))?;
+                let rate_of = |parent| self.rate(parent).unwrap_or(0);
+                let parent = nearest(parents, rate, limits, rate_of)?;
                 self.set_parent(clock, parent);
                 Ok(Duration::ZERO)
             }
@@ -258,17 +270,21 @@ impl Clocks {
     }
 }
 
-/// The choice with the highest rate up to `wanted`; if there is none the one with the lowest.
+/// The choice with the highest rate up to `wanted`; if there is none the one with the lowest. Those beyond limits are
+/// none.
 fn nearest<T: Copy>(
     choices: impl Iterator<Item = T>,
     wanted: u64,
+    limits: Option<&Limits>,
     rate: impl Fn(T) -> u64,
 ) -> Result<T, Status> {
     let key = |choice: &T| match rate(*choice) {
         below if below <= wanted => (true, below),
         above => (false, u64::MAX - above),
     };
-    choices.max_by_key(key).ok_or(Status::GenericError)
+    let is_within = |choice: &T| limits.is_none_or(|limits| limits.contains(&rate(*choice).into()));
+    let nearest = choices.filter(is_within).max_by_key(key);
+    nearest.ok_or(Status::InvalidParameters)
 }
 
 impl One {

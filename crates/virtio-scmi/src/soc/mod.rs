@@ -16,10 +16,12 @@ use std::time::Duration;
 use log::warn;
 use scmi::{Identity, Kind, PerKind, Status, Switch, Ticket, When};
 
+use crate::board::PLACES;
 use crate::description::{Description, Mistake};
 use clocks::Clocks;
 use sensors::Sensors;
 use supplies::{Domains, Lines, Regulators};
+use values::Limits;
 
 /// The longest operation: Linux waits 2 s for a delayed response.
 const LONGEST: Duration = Duration::from_micros(1_800_000);
@@ -44,8 +46,8 @@ pub(crate) struct Soc {
     lines: Lines,
     domains: Domains,
     regulators: Regulators,
-    /// What agents call resources, where it is not what the platform calls them.
-    pub(crate) aliases: Vec<PerKind<HashMap<u16, String>>>,
+    /// What is another resource to an agent than it is to the platform.
+    pub(crate) terms: Vec<PerKind<HashMap<u16, Terms>>>,
     /// When what is to be done, and again by what it is about.
     schedule: BTreeSet<(Duration, Due)>,
     operations: HashMap<u16, (Duration, Ticket)>,
@@ -54,6 +56,12 @@ pub(crate) struct Soc {
     pub(crate) woken: Vec<u16>,
     /// Nothing that is to be done is done.
     pub(crate) is_broken: bool,
+}
+
+/// What a resource is to an agent that was given it under another name, or with limits.
+pub(crate) struct Terms {
+    pub(crate) alias: Option<String>,
+    pub(crate) limits: Option<Limits>,
 }
 
 /// What is to be done when its time has come.
@@ -86,7 +94,7 @@ impl Soc {
             domains: Domains::new(&description.power_domains, &names)
                 .map_err(wrong(Kind::Power))?,
             regulators: Regulators::new(&description.regulators).map_err(wrong(Kind::Voltage))?,
-            aliases: Vec::new(),
+            terms: Vec::new(),
             schedule: BTreeSet::new(),
             operations: HashMap::new(),
             updates: HashMap::new(),
@@ -136,9 +144,7 @@ impl Soc {
         if after.is_zero() {
             return When::Now;
         }
-        // Its lower half is the engine's place for it, in which there is one at a time.
-        let [low, high, ..] = u32::from(ticket).to_le_bytes();
-        let place = u16::from_le_bytes([low, high]);
+        let place = place(ticket);
         let when = self.now + after;
         if let Some((before, _)) = self.operations.insert(place, (when, ticket)) {
             self.schedule.remove(&(before, Due::Operation(place)));
@@ -175,11 +181,36 @@ impl Soc {
         }
     }
 
+    fn terms(&self, agent: u16, kind: Kind, resource: u16) -> Option<&Terms> {
+        self.terms.get(usize::from(agent))?.of(kind).get(&resource)
+    }
+
     /// What an agent calls a resource.
     fn name<'a>(&'a self, agent: u16, kind: Kind, resource: u16, own: &'a [u8]) -> &'a [u8] {
-        let alias = at(&self.aliases, agent).ok();
-        let alias = alias.and_then(|aliases| aliases.of(kind).get(&resource));
-        alias.map_or(own, String::as_bytes)
+        let terms = self.terms(agent, kind, resource);
+        let alias = terms.and_then(|terms| terms.alias.as_ref());
+        alias.map_or(own, |alias| alias.as_bytes())
+    }
+
+    fn limits(&self, agent: u16, kind: Kind, resource: u16) -> Option<Limits> {
+        self.terms(agent, kind, resource)?.limits.clone()
+    }
+
+    /// An agent's limits; or what is wrong with them.
+    pub(crate) fn limit(
+        &self,
+        kind: Kind,
+        resource: u16,
+        min: Option<i64>,
+        max: Option<i64>,
+    ) -> Result<Limits, &'static str> {
+        let clock = self.clocks.choice(resource);
+        let regulator = self.regulators.choice(resource);
+        match (kind, clock, regulator) {
+            (Kind::Clock, Ok(clock), _) => clock.limits(min, max),
+            (Kind::Voltage, _, Ok(regulator)) => regulator.limits(min, max),
+            _ => Err("only clocks and regulators have min and max"),
+        }
     }
 
     /// What a resource does, in words for tests: a clock's hertz, a regulator's microvolts, 0 or 1.
@@ -192,6 +223,12 @@ impl Soc {
             Kind::Sensor => self.sensors.interval(resource)?.is_some().into(),
         })
     }
+}
+
+/// The engine's place for an operation, in which there is one at a time: the lower half of its ticket.
+fn place(ticket: Ticket) -> u16 {
+    let [low, high, ..] = u32::from(ticket).to_le_bytes();
+    u16::from_le_bytes([low, high])
 }
 
 /// All names of a description, which are in order.
@@ -323,8 +360,11 @@ impl scmi::PowerDomains for Soc {
 impl scmi::Clocks for Soc {
     fn clock(&self, agent: u16, clock: u16) -> Result<scmi::Clock<'_>, Status> {
         let one = self.clocks.describe(clock)?;
+        let choice = self.clocks.choice(clock)?;
+        let limits = self.limits(agent, Kind::Clock, clock);
         Ok(scmi::Clock {
             name: self.name(agent, Kind::Clock, clock, one.name),
+            rates: limits.map_or(one.rates, |limits| choice.within(&limits)),
             ..one
         })
     }
@@ -341,7 +381,9 @@ impl scmi::Clocks for Soc {
 
     fn set_rate(&mut self, clock: u16, rate: u64, ticket: Ticket) -> Result<When, Status> {
         self.works()?;
-        let after = self.clocks.set_rate(clock, rate)?;
+        // All agents have the same number of places.
+        let limits = self.limits(place(ticket) / PLACES, Kind::Clock, clock);
+        let after = self.clocks.set_rate(clock, rate, limits.as_ref())?;
         Ok(self.later(ticket, after))
     }
 
@@ -420,9 +462,11 @@ impl scmi::Resets for Soc {
 impl scmi::Voltages for Soc {
     fn voltage_domain(&self, agent: u16, domain: u16) -> Result<scmi::VoltageDomain<'_>, Status> {
         let one = self.regulators.describe(domain)?;
+        let choice = self.regulators.choice(domain)?;
+        let limits = self.limits(agent, Kind::Voltage, domain);
         Ok(scmi::VoltageDomain {
             name: self.name(agent, Kind::Voltage, domain, one.name),
-            ..one
+            levels: limits.map_or(one.levels, |limits| choice.within(&limits)),
         })
     }
 

@@ -94,11 +94,15 @@ impl Regulators {
         ))
     }
 
+    pub(super) fn choice(&self, regulator: u16) -> Result<&Choice<i32>, Status> {
+        Ok(&at(&self.0, regulator)?.levels)
+    }
+
     pub(super) fn describe(&self, regulator: u16) -> Result<scmi::VoltageDomain<'_>, Status> {
         let one = at(&self.0, regulator)?;
         Ok(scmi::VoltageDomain {
             name: one.name.as_bytes(),
-            levels: one.levels.values(),
+            levels: one.levels.all(),
         })
     }
 

@@ -16,6 +16,7 @@ use virtio_scmi::{
 
 pub(crate) const SUCCESS: u32 = 0;
 pub(crate) const NOT_SUPPORTED: u32 = -1_i32 as u32;
+pub(crate) const INVALID_PARAMETERS: u32 = -2_i32 as u32;
 pub(crate) const DENIED: u32 = -3_i32 as u32;
 pub(crate) const NOT_FOUND: u32 = -4_i32 as u32;
 pub(crate) const BUSY: u32 = -6_i32 as u32;
@@ -191,6 +192,8 @@ pub(crate) fn full(kind: Kind, name: &str) -> Grant {
         name: name.to_owned(),
         alias: None,
         access: Access::Full,
+        min: None,
+        max: None,
         on: false,
         device: 0,
     }

@@ -60,6 +60,79 @@ fn access_is_what_the_guest_was_given() {
     }
 }
 
+fn limited(kind: Kind, name: &str, min: i64, max: i64) -> Grant {
+    Grant {
+        min: Some(min),
+        max: Some(max),
+        ..full(kind, name)
+    }
+}
+
+#[test]
+fn a_guest_with_limits_is_told_of_what_is_within_them_and_sets_nothing_else() {
+    let host = Host::new();
+    let mut guest = host.guest_with(&[
+        limited(Kind::Clock, "bus", 100_000_000, 200_000_000),
+        limited(Kind::Clock, "mux", 24_000_000, 25_000_000),
+        full(Kind::Clock, "osc"),
+        // Its steps are of 25 mV from 700 mV on.
+        limited(Kind::Voltage, "vdd", 710_000, 810_000),
+    ]);
+    let mut other = host.guest_with(&[full(Kind::Clock, "bus"), full(Kind::Voltage, "vdd")]);
+    let rates = [0x5004, SUCCESS, 2, 100_000_000, 0, 200_000_000, 0];
+    assert_eq!(guest.ask(&[0x5004, 0, 0]), rates);
+    assert_eq!(
+        guest.ask(&[0x5005, 0, 0, 400_000_000, 0]),
+        [0x5005, INVALID_PARAMETERS]
+    );
+    assert_eq!(
+        guest.ask(&[0x5005, 0, 0, 100_000_000, 0]),
+        [0x5005, SUCCESS]
+    );
+    // Its rate may be set, and what it comes from is what has that.
+    assert_eq!(
+        guest.ask(&[0x5004, 1, 0]),
+        [0x5004, SUCCESS, 1, 24_000_000, 0]
+    );
+    assert_eq!(guest.ask(&[0x500f, 1]), [0x500f, SUCCESS, 0xa000_0000]);
+    assert_eq!(guest.ask(&[0x500d, 1, 2]), [0x500d, DENIED]);
+    let levels = [0x5c04, SUCCESS, 0x1003, 725_000, 800_000, 25_000];
+    assert_eq!(guest.ask(&[0x5c04, 0, 0]), levels);
+    assert_eq!(
+        guest.ask(&[0x5c07, 0, 0, 825_000]),
+        [0x5c07, INVALID_PARAMETERS]
+    );
+    assert_eq!(
+        guest.ask(&[0x5c07, 0, 0, 700_000]),
+        [0x5c07, INVALID_PARAMETERS]
+    );
+    assert_eq!(guest.ask(&[0x5c07, 0, 0, 725_000]), [0x5c07, SUCCESS]);
+    // They are not another one's.
+    assert_eq!(other.ask(&[0x5004, 0, 0])[2], 3);
+    assert_eq!(
+        other.ask(&[0x5005, 0, 0, 400_000_000, 0]),
+        [0x5005, SUCCESS]
+    );
+    assert_eq!(other.ask(&[0x5c04, 0, 0])[3..5], [700_000, 1_100_000]);
+    assert_eq!(other.ask(&[0x5c07, 0, 0, 1_100_000]), [0x5c07, SUCCESS]);
+}
+
+#[test]
+fn a_rate_is_not_rounded_to_one_beyond_a_guests_limits() {
+    let host = Host::new();
+    let mut other = host.guest_with(&[full(Kind::Clock, "pll")]);
+    let mut guest = host.guest_with(&[limited(Kind::Clock, "bus", 250_000_000, 400_000_000)]);
+    other.boot(4);
+    let set = [0x5005, 0, 0, 400_000_000, 0];
+    // From 400 MHz there are 50, 100 and 200.
+    other.ask(&[0x5005, 1, 0, 400_000_000, 0]);
+    assert_eq!(guest.ask(&set), [0x5005, INVALID_PARAMETERS]);
+    assert_eq!(guest.ask(&[0x5006, 0])[2..], [100_000_000, 0]);
+    other.ask(&[0x5005, 1, 0, 800_000_000, 0]);
+    assert_eq!(guest.ask(&set), [0x5005, SUCCESS]);
+    assert_eq!(guest.ask(&[0x5006, 0])[2..], [400_000_000, 0]);
+}
+
 #[test]
 fn what_a_guest_wants_on_is_on_from_the_beginning_and_after_a_reset() {
     let host = Host::new();
@@ -176,22 +249,24 @@ fn a_trusted_guest_that_resets_itself_is_answered_what_it_waits_for() {
     assert_eq!(answer.now(), Some(bytes(&[0x5005, GENERIC_ERROR])));
 }
 
+#[track_caller]
+fn refused(given: &[&[Grant]], key: &str, what: &str) {
+    let host = Host::new();
+    let watch = Watch::new().unwrap();
+    let mut result = Ok(());
+    for (number, grants) in given.iter().enumerate() {
+        let guest = host
+            .board
+            .guest(&agent(&format!("g{number}"), grants), &watch);
+        result = result.and(guest.map(drop));
+    }
+    let mistake = result.unwrap_err();
+    assert_eq!((mistake.key, mistake.what.as_str()), (key, what));
+    assert_eq!(mistake.resource, None);
+}
+
 #[test]
 fn what_cannot_be_given_is_named() {
-    let refused = |given: &[&[Grant]], key: &str, what: &str| {
-        let host = Host::new();
-        let watch = Watch::new().unwrap();
-        let mut result = Ok(());
-        for (number, grants) in given.iter().enumerate() {
-            let guest = host
-                .board
-                .guest(&agent(&format!("g{number}"), grants), &watch);
-            result = result.and(guest.map(drop));
-        }
-        let mistake = result.unwrap_err();
-        assert_eq!((mistake.key, mistake.what.as_str()), (key, what));
-        assert_eq!(mistake.resource, None);
-    };
     let uart = full(Kind::Clock, "uart");
     let called = |name: &str| Grant {
         alias: Some(name.to_owned()),
@@ -234,6 +309,39 @@ fn what_cannot_be_given_is_named() {
         .board
         .guest(&agent("late", &[]), &Watch::new().unwrap());
     assert_eq!(late.map(drop).unwrap_err().what, "the platform has started");
+}
+
+#[test]
+fn limits_that_cannot_be_kept_are_named() {
+    for (limited, key, what) in [
+        (
+            limited(Kind::Clock, "pll", 400_000_000, 800_000_001),
+            "clocks",
+            "\"pll\": min or max is beyond what it can be set to",
+        ),
+        (
+            limited(Kind::Voltage, "vdd", 699_999, 1_100_000),
+            "regulators",
+            "\"vdd\": min or max is beyond what it can be set to",
+        ),
+        (
+            limited(Kind::Voltage, "vdd", 800_000, 775_000),
+            "regulators",
+            "\"vdd\": nothing is from min to max",
+        ),
+        (
+            limited(Kind::Clock, "bus", 200_000_001, 399_999_999),
+            "clocks",
+            "\"bus\": nothing is from min to max",
+        ),
+        (
+            limited(Kind::Sensor, "hot", 0, 1),
+            "sensors",
+            "\"hot\": only clocks and regulators have min and max",
+        ),
+    ] {
+        refused(&[&[limited]], key, what);
+    }
 }
 
 /// Commands that mean something more often than random bytes would.
