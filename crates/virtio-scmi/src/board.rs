@@ -2,7 +2,7 @@
 
 //! The platform that guests share: the engine, behind a lock that is held for one message at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use log::{error, info};
 use parking_lot::FairMutex;
 use rustix::event::{EventfdFlags, eventfd};
-use scmi::{Engine, Kind, Memory, Pending, PerKind, Profile, Resource, Rights, Sensors, Trip};
+use scmi::{Engine, Kind, Memory, Pending, PerKind, Profile, Resource, Rights, Trip};
 use virtio_backend::{Timer, Token, Watch};
 
 use crate::Scmi;
@@ -51,12 +51,22 @@ struct Plan {
     /// Whether more than one guest may be given it.
     shared: PerKind<Vec<bool>>,
     /// A guest that was given it.
-    holders: PerKind<HashMap<u16, (u16, String)>>,
+    holders: PerKind<HashMap<u16, String>>,
     agents: Vec<scmi::Agent>,
     grants: Vec<scmi::Grant>,
     trips: Vec<Trip>,
     wakes: Vec<OwnedFd>,
     timer: Option<Timer>,
+}
+
+/// What a guest is given that is to be added.
+#[derive(Default)]
+struct New {
+    resources: PerKind<HashSet<u16>>,
+    names: PerKind<HashSet<String>>,
+    terms: PerKind<HashMap<u16, Terms>>,
+    grants: Vec<scmi::Grant>,
+    trips: usize,
 }
 
 struct Platform {
@@ -176,10 +186,7 @@ impl Board {
         let plan = plan
             .as_mut()
             .ok_or_else(|| Mistake::new("name", "the platform has started"))?;
-        let number = plan.add(agent)?;
-        let (wake, pause) = plan
-            .watch(watch)
-            .map_err(|error| Mistake::new("name", error.to_string()))?;
+        let (number, wake, pause) = plan.add(agent, watch)?;
         Ok(Scmi::new(agent.name, number, self.clone(), wake, pause))
     }
 
@@ -271,70 +278,71 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Plan {
-    /// Adds an agent, and returns its number.
-    fn add(&mut self, agent: &Agent<'_>) -> Result<u16, Mistake> {
+    /// Adds an agent, all of it or nothing. Returns its number, and what its device is told by: that somebody woke it,
+    /// and that a pause is over.
+    fn add(&mut self, agent: &Agent<'_>, watch: &Watch) -> Result<(u16, OwnedFd, Timer), Mistake> {
+        let mistake = |what: &str| Mistake::new("name", what);
         let number = u16::try_from(self.agents.len()).ok();
         let number = number.filter(|number| *number < u16::MAX / PLACES);
-        let number = number.ok_or_else(|| Mistake::new("name", "too many guests"))?;
-        self.soc.terms.push(PerKind::default());
-        let mut counts = PerKind::default();
+        let number = number.ok_or_else(|| mistake("too many guests"))?;
+        let mut new = New::default();
         for kind in Kind::ALL {
-            let mut names = HashMap::new();
             for grant in agent.grants.iter().filter(|grant| grant.kind == kind) {
-                let resource = self.give(number, agent.name, grant)?;
-                let its = grant.alias.as_ref().unwrap_or(&grant.name);
-                if names.insert(its, resource).is_some() {
-                    let key = list_of(kind);
-                    return Err(Mistake::new(key, format!("{its:?} is there twice")));
-                }
-                *counts.of_mut(kind) += 1;
+                self.give(&mut new, grant)?;
             }
         }
-        if self.grants.len() >= u16::MAX.into() || self.trips.len() > u16::MAX.into() {
-            return Err(Mistake::new(
-                "name",
-                "all guests together are given too much",
-            ));
+        let trips = self.trips.len() + new.trips;
+        if self.grants.len() + new.grants.len() >= u16::MAX.into() || trips > u16::MAX.into() {
+            return Err(mistake("all guests together are given too much"));
+        }
+        let fail = |error: io::Error| mistake(&error.to_string());
+        let ([ours, wake], pause) = told_by(watch).map_err(fail)?;
+        if self.timer.is_none() {
+            self.timer = Some(watch.timer(TIME).map_err(fail)?);
+        }
+        // Nothing fails from here on.
+        let mut counts = PerKind::default();
+        for kind in Kind::ALL {
+            for &resource in new.resources.of(kind) {
+                let holders = self.holders.of_mut(kind);
+                holders.insert(resource, agent.name.to_owned());
+                *counts.of_mut(kind) += 1;
+            }
         }
         let name: Vec<u8> = agent.name.bytes().filter(u8::is_ascii_graphic).collect();
         let its = scmi::Agent::new(&name, agent.profile, counts);
         self.agents
             .push(if agent.trusted { its.trusted() } else { its });
-        Ok(number)
+        self.soc.terms.push(new.terms);
+        self.grants.append(&mut new.grants);
+        self.trips.resize(trips, Trip::default());
+        self.wakes.push(ours);
+        Ok((number, wake, pause))
     }
 
-    /// Gives a resource to an agent.
-    fn give(&mut self, agent: u16, guest: &str, grant: &Grant) -> Result<u16, Mistake> {
-        let (kind, key) = (grant.kind, list_of(grant.kind));
-        let name = &grant.name;
+    /// Has a resource be one of what a new agent is given.
+    fn give(&self, new: &mut New, grant: &Grant) -> Result<(), Mistake> {
+        let (kind, name) = (grant.kind, &grant.name);
+        let mistake = |what| Mistake::new(list_of(kind), what);
         let resource = self.names.of(kind).get(name).copied();
-        let resource = resource
-            .ok_or_else(|| Mistake::new(key, format!("{} is called {name:?}", nothing(kind))))?;
+        let resource =
+            resource.ok_or_else(|| mistake(format!("{} is called {name:?}", nothing(kind))))?;
         let shared = self.shared.of(kind).get(usize::from(resource));
-        let other = self
-            .holders
-            .of_mut(kind)
-            .insert(resource, (agent, guest.to_owned()));
-        match other {
-            Some((other, _)) if other == agent => {
-                return Err(Mistake::new(key, format!("{name:?} is there twice")));
-            }
-            Some((_, other)) if shared != Some(&true) => {
-                return Err(Mistake::new(
-                    key,
-                    format!("{name:?} is guest {other}'s, and not shared"),
-                ));
-            }
-            _ => {}
+        let its = grant.alias.as_ref().unwrap_or(name);
+        if !new.resources.of_mut(kind).insert(resource) {
+            return Err(mistake(format!("{name:?} is there twice")));
+        }
+        if !new.names.of_mut(kind).insert(its.clone()) {
+            return Err(mistake(format!("{its:?} is there twice")));
+        }
+        if let Some(other) = self.holders.of(kind).get(&resource)
+            && shared != Some(&true)
+        {
+            return Err(mistake(format!(
+                "{name:?} is guest {other}'s, and not shared"
+            )));
         }
         let terms = self.terms(resource, grant)?;
-        let reparent = terms.limits.is_none();
-        if (&terms.alias, &terms.limits) != (&None, &None)
-            && let Some(all) = self.soc.terms.last_mut()
-        {
-            all.of_mut(kind).insert(resource, terms);
-        }
-        let change = kind != Kind::Clock || self.soc.clocks.is_settable(resource);
         let rights = match grant.access {
             Access::Look => Rights::default(),
             Access::Switch => Rights {
@@ -342,20 +350,20 @@ impl Plan {
                 ..Rights::default()
             },
             Access::Full => Rights {
-                change,
-                reparent,
+                change: kind != Kind::Clock || self.soc.clocks.is_settable(resource),
+                reparent: terms.limits.is_none(),
                 ..Rights::ALL
             },
         };
-        let given = scmi::Grant::new(resource, rights, grant.on);
-        self.grants.push(given.of_device(grant.device));
-        if kind == Kind::Sensor {
-            let sensor = self.soc.sensor(agent, resource);
-            let count = sensor.map_or(0, |sensor| sensor.trip_points);
-            self.trips
-                .resize(self.trips.len() + usize::from(count), Trip::default());
+        if (&terms.alias, &terms.limits) != (&None, &None) {
+            new.terms.of_mut(kind).insert(resource, terms);
         }
-        Ok(resource)
+        let given = scmi::Grant::new(resource, rights, grant.on);
+        new.grants.push(given.of_device(grant.device));
+        if kind == Kind::Sensor {
+            new.trips += self.soc.trip_points(resource);
+        }
+        Ok(())
     }
 
     fn terms(&self, resource: u16, grant: &Grant) -> Result<Terms, Mistake> {
@@ -371,18 +379,6 @@ impl Plan {
             Some(limits.map_err(|what| mistake(format!("{:?}: {what}", grant.name)))?)
         };
         Ok(Terms { alias, limits })
-    }
-
-    /// What an agent has its device told by: that somebody woke it, and that a pause is over.
-    fn watch(&mut self, watch: &Watch) -> io::Result<(OwnedFd, Timer)> {
-        if self.timer.is_none() {
-            self.timer = Some(watch.timer(TIME)?);
-        }
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        watch.add(&wake, WOKEN)?;
-        let pause = watch.timer(PAUSED)?;
-        self.wakes.push(wake.try_clone()?);
-        Ok((wake, pause))
     }
 
     fn start(self) -> Option<Platform> {
@@ -414,6 +410,13 @@ impl Plan {
             armed: None,
         })
     }
+}
+
+/// What a device is told by: that somebody woke it, which we say, and that a pause is over.
+fn told_by(watch: &Watch) -> io::Result<([OwnedFd; 2], Timer)> {
+    let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    watch.add(&wake, WOKEN)?;
+    Ok(([wake.try_clone()?, wake], watch.timer(PAUSED)?))
 }
 
 /// What a guest's resources of a kind are called in the configuration file.

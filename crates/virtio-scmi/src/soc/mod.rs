@@ -181,6 +181,11 @@ impl Soc {
         }
     }
 
+    pub(crate) fn trip_points(&self, sensor: u16) -> usize {
+        let sensor = self.sensors.describe(sensor);
+        sensor.map_or(0, |sensor| sensor.trip_points.into())
+    }
+
     fn terms(&self, agent: u16, kind: Kind, resource: u16) -> Option<&Terms> {
         self.terms.get(usize::from(agent))?.of(kind).get(&resource)
     }

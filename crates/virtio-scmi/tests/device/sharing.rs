@@ -312,6 +312,23 @@ fn what_cannot_be_given_is_named() {
 }
 
 #[test]
+fn a_guest_that_cannot_be_added_leaves_nothing_behind() {
+    let host = Host::new();
+    let watch = Watch::new().unwrap();
+    let mut missing = host.board.everything();
+    missing.push(full(Kind::Voltage, "nope"));
+    assert!(host.board.guest(&agent("bad", &missing), &watch).is_err());
+    drop(watch);
+    // What is nobody's may be given, and time passes.
+    let mut guest = host.guest();
+    assert_eq!(guest.ask(&[0x4007, u32::MAX])[2], 1);
+    let answer = guest.begin(&[0x5005, 0, 1, 400_000_000, 0]);
+    host.pass(300);
+    guest.tick();
+    assert_eq!(answer.now(), Some(bytes(&[0x5005, SUCCESS])));
+}
+
+#[test]
 fn limits_that_cannot_be_kept_are_named() {
     for (limited, key, what) in [
         (
