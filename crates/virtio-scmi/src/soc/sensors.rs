@@ -37,7 +37,9 @@ const ACCELERATION: scmi::SensorRange = scmi::SensorRange {
     highest: 156_906,
 };
 
-const AXES: [&str; 3] = ["_X", "_Y", "_Z"];
+/// The same for all sensors, and short: Linux knows an axis by what is behind the `_`, and what has more than 15
+/// characters loses that where names are not asked for.
+const AXES: [&str; 3] = ["accel_X", "accel_Y", "accel_Z"];
 
 #[derive(Default)]
 pub(crate) struct Sensors(Vec<One>);
@@ -47,7 +49,6 @@ struct One {
     kind: SensorType,
     /// Of each axis, in thousandths of the unit.
     values: [i64; 3],
-    axes: Vec<String>,
     drift: i64,
     load: Option<(u16, i64)>,
     regulator: Option<u16>,
@@ -80,7 +81,10 @@ impl Sensors {
         let one = at(&self.0, sensor)?;
         Ok(scmi::Sensor {
             scale: one.scale(&one.name, None),
-            axes: u8::try_from(one.axes.len()).unwrap_or(0),
+            axes: match one.kind {
+                SensorType::Acceleration => 3,
+                _ => 0,
+            },
             trip_points: one.trip_points,
             slow: false,
             updates: true,
@@ -91,7 +95,7 @@ impl Sensors {
 
     pub(super) fn axis(&self, sensor: u16, axis: u8) -> Result<scmi::Axis<'_>, Status> {
         let one = at(&self.0, sensor)?;
-        let name = at(&one.axes, axis.into())?;
+        let name = at(&AXES, axis.into())?;
         Ok(one.scale(name, Some(ACCELERATION)))
     }
 
@@ -207,13 +211,10 @@ impl One {
         let intervals = intervals(sensor)?;
         let first_interval =
             Duration::from_millis(intervals.first().copied().unwrap_or(1000).into());
-        let suffixes = if is_acceleration { &AXES[..] } else { &[] };
-        let axis = |suffix| format!("{}{suffix}", sensor.name);
         Ok(Self {
             name: sensor.name.clone(),
             kind: sensor.r#type,
             values,
-            axes: suffixes.iter().map(axis).collect(),
             drift: sensor.drift,
             load: clock.map(|clock| (clock, sensor.load)),
             regulator: regulator.transpose()?,

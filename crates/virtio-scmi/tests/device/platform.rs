@@ -227,6 +227,21 @@ fn a_sensor_that_is_on_measures_by_itself() {
 }
 
 #[test]
+fn axes_have_names_that_linux_knows_whatever_the_sensor_is_called() {
+    let host = Host::of(&format!(
+        "[[sensor]]\nname = '{:a<63}'\ntype = 'acceleration'\nvalue = [1, 2, 3]",
+        ""
+    ));
+    let mut guest = host.guest();
+    for (axis, expected) in (0..).zip([b"accel_X\0", b"accel_Y\0", b"accel_Z\0"]) {
+        let answer = guest.ask(&[0x5407, 0, axis]);
+        // Its number, and three words on: no longer name, and this.
+        assert_eq!((answer[3], answer[4] & 1 << 9), (axis, 0));
+        assert_eq!(answer[6..10], [&words(expected)[..], &[0, 0]].concat());
+    }
+}
+
+#[test]
 fn a_guest_is_told_when_it_gets_too_warm() {
     let host = Host::new();
     let mut guest = host.guest();
