@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use log::{error, info};
 use parking_lot::FairMutex;
 use rustix::event::{EventfdFlags, eventfd};
-use scmi::{Engine, Kind, Memory, Pending, PerKind, Profile, Resource, Rights, Trip};
+use scmi::{Engine, Kind, Memory, Pending, PerKind, Profile, Reason, Resource, Rights, Trip};
 use virtio_backend::{Timer, Token, Watch};
 
 use crate::Scmi;
@@ -52,6 +52,8 @@ struct Plan {
     shared: PerKind<Vec<bool>>,
     /// A guest that was given it.
     holders: PerKind<HashMap<u16, String>>,
+    /// The guests' names.
+    guests: Vec<String>,
     agents: Vec<scmi::Agent>,
     grants: Vec<scmi::Grant>,
     trips: Vec<Trip>,
@@ -72,6 +74,7 @@ struct New {
 struct Platform {
     /// Its memory is lent for good: the platform is there as long as the process.
     engine: Engine<'static, Soc>,
+    guests: Vec<String>,
     wakes: Vec<OwnedFd>,
     timer: Option<Timer>,
     /// When the timer expires.
@@ -162,6 +165,7 @@ impl Board {
             names,
             shared,
             holders: PerKind::default(),
+            guests: Vec::new(),
             agents: Vec::new(),
             grants: Vec::new(),
             trips: Vec::new(),
@@ -212,9 +216,30 @@ impl Board {
         all
     }
 
+    /// Undoes what a guest has set up, whether it is there or not. One that is goes on: what it waits for has failed.
+    ///
+    /// # Errors
+    /// No guest has this name, or none has been there yet.
+    pub fn reset(&self, guest: &str) -> io::Result<()> {
+        let platform = self.0.platform.get().and_then(Option::as_ref);
+        let platform = platform.ok_or_else(|| io::Error::other("no guest has been there yet"))?;
+        let number = platform.lock().guests.iter().position(|name| name == guest);
+        let number = number.and_then(|number| u16::try_from(number).ok());
+        let number =
+            number.ok_or_else(|| io::Error::other(format!("no guest is called {guest:?}")))?;
+        // What fails, the platform is told to try again.
+        self.with(None, |engine| {
+            engine.reset_agent(number, Reason::Asked).ok()
+        });
+        Ok(())
+    }
+
     /// Has the hardware fail whatever it is asked to do, or work again.
     pub fn set_broken(&self, broken: bool) {
-        self.with(None, |engine| engine.platform.is_broken = broken);
+        match lock(&self.0.plan).as_mut() {
+            Some(plan) => plan.soc.is_broken = broken,
+            None => _ = self.with(None, |engine| engine.platform.is_broken = broken),
+        }
     }
 
     /// What a resource does, whoever wants that: the hertz of a clock, the microvolts of a regulator, both 0 while it is
@@ -316,6 +341,7 @@ impl Plan {
         self.soc.terms.push(new.terms);
         self.grants.append(&mut new.grants);
         self.trips.resize(trips, Trip::default());
+        self.guests.push(agent.name.to_owned());
         self.wakes.push(ours);
         Ok((number, wake, pause))
     }
@@ -405,6 +431,7 @@ impl Plan {
         Some(Platform {
             // What there can be too much of was counted with each guest.
             engine: engine.map_err(|status| error!("scmi: {status:?}")).ok()?,
+            guests: self.guests,
             wakes: self.wakes,
             timer: self.timer,
             armed: None,

@@ -3,6 +3,7 @@
 //! `vhost-user-scmi`: clocks, sensors, reset lines, power domains and regulators for virtual machines.
 #![forbid(unsafe_code)]
 
+mod control;
 mod options;
 
 use std::process::ExitCode;
@@ -62,10 +63,14 @@ QEMU:
             .as_ref()
             .err()
             .and_then(|mistake| tables.place(mistake));
-        blame(board).map_err(|fault| match place {
+        let board = blame(board).map_err(|fault| match place {
             Some(table) => fault.within(&table),
             None => fault,
-        })
+        })?;
+        if let Some(path) = &tables.control {
+            control::serve(board.clone(), path).blame("control")?;
+        }
+        Ok(board)
     }
 
     fn device(
@@ -76,7 +81,9 @@ QEMU:
     ) -> Result<Scmi, Fault> {
         let (profile, trusted) = (options.profile.into(), options.trusted);
         let grants = if options.simulate {
-            *board = Self::host(example().blame("simulate")?)?;
+            let mut example = example().blame("simulate")?;
+            example.control = options.control;
+            *board = Self::host(example)?;
             board.everything()
         } else if options.is_of_file {
             options.grants()

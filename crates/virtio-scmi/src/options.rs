@@ -2,6 +2,8 @@
 
 //! The words of the command line and of the configuration file.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use scmi::{Kind, Profile};
 use serde::Deserialize;
@@ -14,6 +16,8 @@ use virtio_scmi::{
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct Tables {
+    /// What `--control` is to a platform of the command line.
+    pub(crate) control: Option<PathBuf>,
     clock: Vec<Spanned<Clock>>,
     sensor: Vec<Spanned<Sensor>>,
     reset: Vec<Spanned<Reset>>,
@@ -59,6 +63,11 @@ pub(crate) struct Options {
     #[arg(long)]
     #[serde(skip)]
     pub(crate) simulate: bool,
+
+    /// Reset guests, or have the hardware fail, by writing "reset GUEST", "fail" or "work" into this FIFO
+    #[arg(long, value_name = "FIFO", requires = "simulate")]
+    #[serde(skip)]
+    pub(crate) control: Option<PathBuf>,
 
     /// It has a file, where it says what it is given.
     #[arg(skip)]

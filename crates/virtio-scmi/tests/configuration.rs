@@ -2,6 +2,9 @@
 
 //! What the command line and the configuration file say of the platform, and of what guests are given.
 
+use std::fs;
+use std::process::Command;
+
 use virtio_backend::testing::{self, Program, Vm, feature};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_vhost-user-scmi");
@@ -32,6 +35,10 @@ fn a_daemon_has_a_file_or_simulates() {
     let neither = testing::run(DAEMON, &["--socket-path", "/run/nowhere/a"]);
     testing::refused(&neither, &["--simulate: say that, or which --config"]);
     refused_file(OSC, &["guests.toml: no [[guest]]"]);
+    refused_file(
+        &format!("control = '/dev/null'\n{GUEST}{OSC}"),
+        &["guests.toml:1: ", "control: /dev/null: not a FIFO"],
+    );
 }
 
 #[test]
@@ -347,4 +354,32 @@ fn the_example_is_served_and_each_guest_speaks_its_version() {
         assert_eq!(answer(&mut vm, 0)[8..], version);
         assert_eq!(answer(&mut vm, 1)[8], clocks);
     }
+}
+
+#[test]
+fn somebody_outside_resets_a_guest_and_has_the_hardware_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = folder.path().join("control");
+    let fifo = Command::new("mkfifo").arg(&control).status();
+    assert!(fifo.unwrap().success());
+    let text = format!("control = '{}'\n{GUEST}{OSC}", control.display());
+    let daemon = Program::configured(DAEMON, &text.replace("/run/nowhere", "DIR"));
+    let mut vm = Vm::boot(&daemon.folder().join("a"), feature::ALL | 1, &[64, 64]).unwrap();
+    let mut ask = |request: &[u8]| vm.rings[0].ask(&[request], &[136]).unwrap()[4..].to_vec();
+    // CLOCK_CONFIG_SET, and CLOCK_CONFIG_GET, which says whether it is on.
+    let on = [0x07, 0x50, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+    let is_on = [0x0b, 0x50, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(ask(&on), [0, 0, 0, 0]);
+    fs::write(&control, "reset a\n").unwrap();
+    daemon.expect("info: control: reset a");
+    assert_eq!(ask(&is_on)[8], 0);
+    fs::write(&control, "fail\n").unwrap();
+    daemon.expect("info: control: fail");
+    // HARDWARE_ERROR.
+    assert_eq!(ask(&on), [0xf7, 0xff, 0xff, 0xff]);
+    fs::write(&control, "work\nreset\nreset b\n").unwrap();
+    daemon.expect("info: control: work");
+    daemon.expect("warn: control: \"reset\" is not reset GUEST, fail or work");
+    daemon.expect("warn: control: no guest is called \"b\"");
+    assert_eq!(ask(&on), [0, 0, 0, 0]);
 }

@@ -266,6 +266,33 @@ fn refused(given: &[&[Grant]], key: &str, what: &str) {
 }
 
 #[test]
+fn a_guest_that_the_host_resets_is_answered_and_goes_on() {
+    let host = Host::new();
+    let mut guest = host.guest();
+    assert_eq!(
+        host.board.reset("guest").unwrap_err().to_string(),
+        "no guest has been there yet"
+    );
+    guest.boot(8);
+    guest.ask(&[0x5007, 4, 1, 0]);
+    guest.ask(&[0x5c05, 0, 7]);
+    let answer = guest.begin(&[0x5005, 0, 1, 400_000_000, 0]);
+    assert_eq!(
+        host.board.reset("other").unwrap_err().to_string(),
+        "no guest is called \"other\""
+    );
+    host.board.reset("guest").unwrap();
+    guest.poll();
+    assert_eq!(answer.now(), Some(bytes(&[0x5005, GENERIC_ERROR])));
+    assert_eq!(host.states(), Host::new().states());
+    // It is told of what it asks for from now on.
+    guest.ask(&[0x4406, 0, 1]);
+    guest.ask(&[0x4404, 0, 0, 0]);
+    guest.events();
+    assert_eq!(guest.event().unwrap(), [0x4700, 1, 0, 0]);
+}
+
+#[test]
 fn what_cannot_be_given_is_named() {
     let uart = full(Kind::Clock, "uart");
     let called = |name: &str| Grant {
