@@ -51,6 +51,8 @@ is "how often it measures" "$(cat $accel/in_accel_sampling_frequency)" 100.00000
 
 slot=/sys/devices/platform/sd-slot
 if [ -e $slot ]; then
+	# Which Linux itself has set. It booted with 25 MHz.
+	clock display-pixel-clock 100000000 sys-pll
 	is "the unused supply" "$(sensor vdd-sd)" 0
 	echo enabled >$slot/state
 	volts=$(sensor vdd-sd)
@@ -71,4 +73,8 @@ if [ -e /sys/bus/amba ]; then
 	is "the clock that is used again" "$(cat $clocks/gpio/clk_enable_count)" 1
 	supply="$supply; a GPIO controller has its clock, power and reset"
 fi
+# What goes wrong between kernel and device, and nobody may notice.
+for count in xfers_response_timeout err_msg_unexpected err_msg_invalid; do
+	is "the kernel's $count" "$(cat /sys/kernel/debug/scmi/0/transport/counters/$count)" 0
+done
 echo "$(ls -d $clocks/*/ | wc -l) clocks, whose rates follow sys-pll; hwmon has $cold m°C outside, iio $gravity mm/s² down$supply"
