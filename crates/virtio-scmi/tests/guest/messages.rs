@@ -18,8 +18,18 @@ const PROTOCOL_ERROR: u32 = NOT_SUPPORTED - 9;
 
 /// A name in its 16 bytes.
 fn name(text: &str) -> [u32; 4] {
-    let mut words = [0; 4];
-    for (at, byte) in text.bytes().enumerate().take(15) {
+    padded(text)
+}
+
+/// A command of NAME_GET, and its response: a name in its 64 bytes.
+fn long_name(message: u32, id: u32, text: &str) -> [Vec<u32>; 2] {
+    let response = [&[message, SUCCESS, 0][..], &padded::<16>(text)].concat();
+    [vec![message, id], response]
+}
+
+fn padded<const WORDS: usize>(text: &str) -> [u32; WORDS] {
+    let mut words = [0; WORDS];
+    for (at, byte) in text.bytes().enumerate().take(WORDS * 4 - 1) {
         if let Some(word) = words.get_mut(at / 4) {
             *word |= u32::from(byte) << (at % 4 * 8);
         }
@@ -101,12 +111,17 @@ fn base(guest: &mut Guest) -> Result<()> {
             (&[0x4007, u32::MAX], &with(&[0x4007, SUCCESS, 1], "scmi")),
             (&[0x4007, 2], &[0x4007, NOT_FOUND]),
             (&[0x4007], &[0x4007, PROTOCOL_ERROR]),
+            // For trusted agents.
+            (&[0x4009, 1, 1, 1], &[0x4009, NOT_SUPPORTED]),
+            (&[0x400a, 1, 1, 0x14, 1], &[0x400a, NOT_SUPPORTED]),
+            (&[0x400b, 1, 0], &[0x400b, NOT_SUPPORTED]),
         ],
     )
 }
 
 fn power(guest: &mut Guest) -> Result<()> {
     let attributes = [&[0x4403, SUCCESS, ANY][..], &name("npu")].concat();
+    let [request, long] = long_name(0x4408, 2, "npu");
     expect(
         guest,
         &[
@@ -128,8 +143,14 @@ fn power(guest: &mut Guest) -> Result<()> {
             (&[0x4406, 3, 1], &[0x4406, NOT_FOUND]),
             (&[0x4407, 2, 1], &[0x4407, SUCCESS]),
             (&[0x4407, 2, 0], &[0x4407, SUCCESS]),
+            (&[0x4407, 2, 2], &[0x4407, INVALID_PARAMETERS]),
+            (&[0x4407, 3, 1], &[0x4407, NOT_FOUND]),
+            (&[0x4407, 2], &[0x4407, PROTOCOL_ERROR]),
             (&[0x4406, 2, 2], &[0x4406, INVALID_PARAMETERS]),
             (&[0x4406, 2], &[0x4406, PROTOCOL_ERROR]),
+            (&request, &long),
+            (&[0x4408, 3], &[0x4408, NOT_FOUND]),
+            (&[0x4408], &[0x4408, PROTOCOL_ERROR]),
         ],
     )
 }
@@ -147,18 +168,16 @@ fn clocks(guest: &mut Guest) -> Result<()> {
     for (request, response) in &described {
         expect(guest, &[(request, response)])?;
     }
-    let mut long = vec![0x5008, SUCCESS, 0];
-    long.extend(name("display-pixel-c"));
-    long[6] |= u32::from(b'l') << 24;
-    long.extend(name("ock"));
-    long.extend([0; 8]);
+    let [request, long] = long_name(0x5008, 8, "display-pixel-clock");
     expect(
         guest,
         &[
             (&[0x5001], &[0x5001, SUCCESS, 16 << 16 | 9]),
             (&[0x5003, 9], &[0x5003, NOT_FOUND]),
             (&[0x5003], &[0x5003, PROTOCOL_ERROR]),
-            (&[0x5008, 8], &long),
+            (&request, &long),
+            (&[0x5008, 9], &[0x5008, NOT_FOUND]),
+            (&[0x5008], &[0x5008, PROTOCOL_ERROR]),
             (
                 &[0x5004, 3, 0],
                 &[
@@ -213,6 +232,12 @@ fn rates(guest: &mut Guest) -> Result<()> {
             (&[0x5005, 0, 9, 1, 0], &[0x5005, NOT_FOUND]),
             (&[0x5005, 0, 4, 1], &[0x5005, PROTOCOL_ERROR]),
             (&[0x5006, 9], &[0x5006, NOT_FOUND]),
+            (&[0x5006], &[0x5006, PROTOCOL_ERROR]),
+            (&[0x5009, 7, 1], &[0x5009, SUCCESS]),
+            (&[0x5009, 7, 0], &[0x5009, SUCCESS]),
+            (&[0x5009, 7, 2], &[0x5009, INVALID_PARAMETERS]),
+            (&[0x5009, 9, 1], &[0x5009, NOT_FOUND]),
+            (&[0x5009, 7], &[0x5009, PROTOCOL_ERROR]),
         ],
     )
 }
@@ -229,19 +254,36 @@ fn gates_and_parents(guest: &mut Guest) -> Result<()> {
             (&[0x5007, 8, 1], &[0x5007, SUCCESS]),
             (&[0x5007, 8, 0], &[0x5007, SUCCESS]),
             (&[0x5007, 8], &[0x5007, PROTOCOL_ERROR]),
-            (&[0x500a, 8, 1], &[0x500a, SUCCESS]),
-            (&[0x500a, 9, 1], &[0x500a, NOT_FOUND]),
             (&[0x5007, 9, 1, 0], &[0x5007, NOT_FOUND]),
+            (&[0x500a, 8, 1], &[0x500a, SUCCESS]),
+            (&[0x500a, 8, 2], &[0x500a, INVALID_PARAMETERS]),
+            (&[0x500a, 9, 1], &[0x500a, NOT_FOUND]),
+            (&[0x500a, 8], &[0x500a, PROTOCOL_ERROR]),
+            // An extended type that no clock has.
+            (&[0x500b, 8, 1], &[0x500b, INVALID_PARAMETERS]),
+            (&[0x500b, 9, 0], &[0x500b, NOT_FOUND]),
+            (&[0x500b, 8], &[0x500b, PROTOCOL_ERROR]),
             (&[0x500c, 5, 0], &[0x500c, SUCCESS, 2, 0, 4]),
-            (&[0x500c, 0, 0], &[0x500c, ANY, ANY]),
+            (&[0x500c, 5, 1], &[0x500c, SUCCESS, 1, 4]),
+            (&[0x500c, 0, 0], &[0x500c, SUCCESS, 0]),
+            (&[0x500c, 5, 3], &[0x500c, OUT_OF_RANGE]),
+            (&[0x500c, 9, 0], &[0x500c, NOT_FOUND]),
+            (&[0x500c, 5], &[0x500c, PROTOCOL_ERROR]),
             (&[0x500d, 5, 4], &[0x500d, SUCCESS]),
             (&[0x500e, 5], &[0x500e, SUCCESS, 4]),
             (&[0x5006, 6], &[0x5006, SUCCESS, 200_000_000, 0]),
             (&[0x500d, 5, 3], &[0x500d, INVALID_PARAMETERS]),
             (&[0x500d, 5, 9], &[0x500d, NOT_FOUND]),
+            (&[0x500d, 5], &[0x500d, PROTOCOL_ERROR]),
             (&[0x500d, 5, 0], &[0x500d, SUCCESS]),
+            // An oscillator comes from nothing.
+            (&[0x500e, 0], &[0x500e, NOT_SUPPORTED]),
+            (&[0x500e, 9], &[0x500e, NOT_FOUND]),
+            (&[0x500e], &[0x500e, PROTOCOL_ERROR]),
             (&[0x500f, 0], &[0x500f, SUCCESS, 0xc000_0000]),
             (&[0x500f, 4], &[0x500f, SUCCESS, 0xe000_0000]),
+            (&[0x500f, 9], &[0x500f, NOT_FOUND]),
+            (&[0x500f], &[0x500f, PROTOCOL_ERROR]),
         ],
     )
 }
@@ -268,6 +310,8 @@ fn sensors(guest: &mut Guest) -> Result<()> {
         &[(0, "accel_X"), (1, "accel_Y")],
     );
     let last = axes(&[0x5407, SUCCESS, 1], &[(2, "accel_Z")]);
+    let [request, long] = long_name(0x540c, 1, "outside");
+    let axis = [&[0x540d, SUCCESS, 1, 2][..], &padded::<16>("accel_Z")].concat();
     expect(
         guest,
         &[
@@ -278,6 +322,8 @@ fn sensors(guest: &mut Guest) -> Result<()> {
             (&[0x5407, 5, 0], &first),
             (&[0x5407, 5, 2], &last),
             (&[0x5407, 1, 0], &[0x5407, NOT_SUPPORTED]),
+            (&[0x5407, 6, 0], &[0x5407, NOT_FOUND]),
+            (&[0x5407, 5], &[0x5407, PROTOCOL_ERROR]),
             (
                 &[0x5408, 5, 0],
                 &[
@@ -291,6 +337,15 @@ fn sensors(guest: &mut Guest) -> Result<()> {
                 ],
             ),
             (&[0x5408, 5, 9], &[0x5408, OUT_OF_RANGE]),
+            (&[0x5408, 6, 0], &[0x5408, NOT_FOUND]),
+            (&[0x5408, 5], &[0x5408, PROTOCOL_ERROR]),
+            (&request, &long),
+            (&[0x540c, 6], &[0x540c, NOT_FOUND]),
+            (&[0x540c], &[0x540c, PROTOCOL_ERROR]),
+            (&[0x540d, 5, 2], &axis),
+            (&[0x540d, 1, 0], &[0x540d, NOT_SUPPORTED]),
+            (&[0x540d, 6, 0], &[0x540d, NOT_FOUND]),
+            (&[0x540d, 5], &[0x540d, PROTOCOL_ERROR]),
         ],
     )?;
     measuring(guest)
@@ -318,16 +373,35 @@ fn measuring(guest: &mut Guest) -> Result<()> {
             (&[0x540a, 5, 4], &[0x540a, INVALID_PARAMETERS]),
             (&[0x540a, 5, 0], &[0x540a, SUCCESS]),
             (&[0x540a, 6, 1], &[0x540a, NOT_FOUND]),
+            (&[0x540a, 5], &[0x540a, PROTOCOL_ERROR]),
+            (&[0x5409, 6], &[0x5409, NOT_FOUND]),
+            (&[0x5409], &[0x5409, PROTOCOL_ERROR]),
+        ],
+    )?;
+    expect(
+        guest,
+        &[
+            (&[0x5404, 0, 1], &[0x5404, SUCCESS]),
+            (&[0x5404, 0, 0], &[0x5404, SUCCESS]),
+            (&[0x5404, 0, 2], &[0x5404, INVALID_PARAMETERS]),
+            (&[0x5404, 6, 1], &[0x5404, NOT_FOUND]),
+            (&[0x5404, 0], &[0x5404, PROTOCOL_ERROR]),
             (&[0x5405, 0, 3, 50_000, 0], &[0x5405, SUCCESS]),
             (&[0x5405, 0, 0x23, 50_000, 0], &[0x5405, INVALID_PARAMETERS]),
             (&[0x5405, 1, 3, 0, 0], &[0x5405, NOT_SUPPORTED]),
-            (&[0x5404, 6, 1], &[0x5404, NOT_FOUND]),
+            (&[0x5405, 6, 3, 0, 0], &[0x5405, NOT_FOUND]),
+            (&[0x5405, 0, 3, 0], &[0x5405, PROTOCOL_ERROR]),
+            (&[0x540b, 5, 0], &[0x540b, SUCCESS]),
+            (&[0x540b, 5, 1], &[0x540b, SUCCESS]),
             (&[0x540b, 5, 2], &[0x540b, INVALID_PARAMETERS]),
+            (&[0x540b, 6, 1], &[0x540b, NOT_FOUND]),
+            (&[0x540b, 5], &[0x540b, PROTOCOL_ERROR]),
         ],
     )
 }
 
 fn resets(guest: &mut Guest) -> Result<()> {
+    let [request, long] = long_name(0x5806, 2, "npu");
     let attributes = [&[0x5803, SUCCESS, 0xc000_0000, 20_000][..], &name("npu")].concat();
     expect(
         guest,
@@ -335,6 +409,7 @@ fn resets(guest: &mut Guest) -> Result<()> {
             (&[0x5801], &[0x5801, SUCCESS, 3]),
             (&[0x5803, 2], &attributes),
             (&[0x5803, 3], &[0x5803, NOT_FOUND]),
+            (&[0x5803], &[0x5803, PROTOCOL_ERROR]),
             (&[0x5804, 2, 0, 0], &[0x5804, SUCCESS]),
             (&[0x5804, 2, 2, 0], &[0x5804, SUCCESS]),
             (&[0x5804, 2, 1, 0], &[0x5804, SUCCESS]),
@@ -343,12 +418,20 @@ fn resets(guest: &mut Guest) -> Result<()> {
             (&[0x5804, 2, 0, 1], &[0x5804, INVALID_PARAMETERS]),
             (&[0x5804, 3, 0, 0], &[0x5804, NOT_FOUND]),
             (&[0x5804, 2, 0], &[0x5804, PROTOCOL_ERROR]),
+            (&[0x5805, 2, 1], &[0x5805, SUCCESS]),
+            (&[0x5805, 2, 0], &[0x5805, SUCCESS]),
+            (&[0x5805, 2, 2], &[0x5805, INVALID_PARAMETERS]),
             (&[0x5805, 3, 1], &[0x5805, NOT_FOUND]),
+            (&[0x5805, 2], &[0x5805, PROTOCOL_ERROR]),
+            (&request, &long),
+            (&[0x5806, 3], &[0x5806, NOT_FOUND]),
+            (&[0x5806], &[0x5806, PROTOCOL_ERROR]),
         ],
     )
 }
 
 fn voltages(guest: &mut Guest) -> Result<()> {
+    let [request, long] = long_name(0x5c09, 1, "vdd-sd");
     let attributes = [&[0x5c03, SUCCESS, 0x8000_0000][..], &name("vdd-sd")].concat();
     expect(
         guest,
@@ -356,12 +439,15 @@ fn voltages(guest: &mut Guest) -> Result<()> {
             (&[0x5c01], &[0x5c01, SUCCESS, 2]),
             (&[0x5c03, 1], &attributes),
             (&[0x5c03, 2], &[0x5c03, NOT_FOUND]),
+            (&[0x5c03], &[0x5c03, PROTOCOL_ERROR]),
             (
                 &[0x5c04, 0, 0],
                 &[0x5c04, SUCCESS, 0x1003, 700_000, 1_100_000, 25_000],
             ),
             (&[0x5c04, 1, 0], &[0x5c04, SUCCESS, 2, 1_800_000, 3_300_000]),
             (&[0x5c04, 1, 3], &[0x5c04, OUT_OF_RANGE]),
+            (&[0x5c04, 2, 0], &[0x5c04, NOT_FOUND]),
+            (&[0x5c04, 1], &[0x5c04, PROTOCOL_ERROR]),
             (&[0x5c05, 1, 7], &[0x5c05, SUCCESS]),
             (&[0x5c06, 1], &[0x5c06, SUCCESS, 7]),
             (&[0x5406, 3, 0], &[0x5406, SUCCESS, 3300, 0, 0, 0]),
@@ -371,10 +457,19 @@ fn voltages(guest: &mut Guest) -> Result<()> {
             (&[0x5c05, 1, 0], &[0x5c05, SUCCESS]),
             (&[0x5406, 3, 0], &[0x5406, SUCCESS, 0, 0, 0, 0]),
             (&[0x5c05, 1, 1], &[0x5c05, INVALID_PARAMETERS]),
+            (&[0x5c05, 2, 7], &[0x5c05, NOT_FOUND]),
+            (&[0x5c05, 1], &[0x5c05, PROTOCOL_ERROR]),
+            (&[0x5c06, 2], &[0x5c06, NOT_FOUND]),
+            (&[0x5c06], &[0x5c06, PROTOCOL_ERROR]),
             (&[0x5c07, 1, 0, 1_800_001], &[0x5c07, INVALID_PARAMETERS]),
             (&[0x5c07, 1, 2, 1_800_000], &[0x5c07, INVALID_PARAMETERS]),
             (&[0x5c07, 2, 0, 0], &[0x5c07, NOT_FOUND]),
             (&[0x5c07, 1, 0], &[0x5c07, PROTOCOL_ERROR]),
+            (&[0x5c08, 2], &[0x5c08, NOT_FOUND]),
+            (&[0x5c08], &[0x5c08, PROTOCOL_ERROR]),
+            (&request, &long),
+            (&[0x5c09, 2], &[0x5c09, NOT_FOUND]),
+            (&[0x5c09], &[0x5c09, PROTOCOL_ERROR]),
         ],
     )
 }
