@@ -5,11 +5,11 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use log::{error, info};
-use parking_lot::FairMutex;
+use parking_lot::{FairMutex, Mutex};
 use rustix::event::{EventfdFlags, eventfd};
 use scmi::{Engine, Kind, Memory, Pending, PerKind, Profile, Reason, Resource, Rights, Trip};
 use virtio_backend::{Timer, Token, Watch};
@@ -186,7 +186,7 @@ impl Board {
     /// # Errors
     /// What cannot be given; also when the platform has started, and when the process is out of file descriptors.
     pub fn guest(&self, agent: &Agent<'_>, watch: &Watch) -> Result<Scmi, Mistake> {
-        let mut plan = lock(&self.0.plan);
+        let mut plan = self.0.plan.lock();
         let plan = plan
             .as_mut()
             .ok_or_else(|| Mistake::new("name", "the platform has started"))?;
@@ -196,7 +196,7 @@ impl Board {
 
     /// Everything that there is, to be given to one guest; nothing once the platform has started.
     pub fn everything(&self) -> Vec<Grant> {
-        let plan = lock(&self.0.plan);
+        let plan = self.0.plan.lock();
         let mut all = Vec::new();
         for kind in Kind::ALL {
             let names = plan.iter().flat_map(|plan| plan.names.of(kind));
@@ -236,7 +236,7 @@ impl Board {
 
     /// Has the hardware fail whatever it is asked to do, or work again.
     pub fn set_broken(&self, broken: bool) {
-        match lock(&self.0.plan).as_mut() {
+        match self.0.plan.lock().as_mut() {
             Some(plan) => plan.soc.is_broken = broken,
             None => _ = self.with(None, |engine| engine.platform.is_broken = broken),
         }
@@ -291,15 +291,11 @@ impl Board {
 
     fn platform(&self) -> Option<&FairMutex<Platform>> {
         let start = || {
-            let plan = lock(&self.0.plan).take()?;
+            let plan = self.0.plan.lock().take()?;
             plan.start().map(FairMutex::new)
         };
         self.0.platform.get_or_init(start).as_ref()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Plan {
