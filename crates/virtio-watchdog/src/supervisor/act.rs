@@ -122,7 +122,7 @@ impl Actor {
                 }
                 Some(Task::Late) => self.look(),
                 Some(Task::Due(failure)) => self.examine(failure),
-                Some(Task::Failed(failure)) => self.failed(failure),
+                Some(Task::Failed(failure, marks)) => self.failed(failure, marks),
                 None => self.check(),
             }
             while let Some(message) = self.connection.as_mut().and_then(Connection::event) {
@@ -231,8 +231,8 @@ impl Actor {
         Some(self.plan.last.iter().cloned().collect())
     }
 
-    /// Acts.
-    fn failed(&mut self, failure: Failure) {
+    /// Acts, as long as there is no other guest since then.
+    fn failed(&mut self, failure: Failure, marks: Marks) {
         let Some(stages) = self.stages(failure) else {
             return self.shared.decide(Verdict::Settled);
         };
@@ -245,6 +245,10 @@ impl Actor {
         let mut record = self.record(failure, &view);
         let mut conclusion = "nothing helped";
         for stage in stages {
+            if self.shared.marks().sessions != marks.sessions {
+                conclusion = Outcome::Gone.word();
+                break;
+            }
             let action = &stage.action;
             warn!("{}: {action}", self.plan.guest);
             let outcome = match self.act(&stage, &record) {

@@ -51,7 +51,7 @@ pub(super) struct Mail {
 }
 
 /// How often a front end came or went, and the device was reset.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Marks {
     pub(super) sessions: u64,
     pub(super) resets: u64,
@@ -72,8 +72,8 @@ pub(super) enum Task {
     Late,
     /// A timer has run out.
     Due(Failure),
-    /// The guest has failed.
-    Failed(Failure),
+    /// The guest has failed, when these were the marks.
+    Failed(Failure, Marks),
 }
 
 impl Mail {
@@ -98,7 +98,8 @@ impl Mail {
         if is_late {
             return Some(Task::Late);
         }
-        self.failed.take().map(Task::Failed)
+        let failed = self.failed.take();
+        failed.map(|failure| Task::Failed(failure, self.marks))
     }
 
     pub(super) fn marks(&self) -> Marks {

@@ -2,11 +2,13 @@
 
 //! What is done about a guest that failed.
 
+use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process;
 use std::time::Duration;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use virtio_backend::testing::LIMIT;
 use virtio_watchdog::{Cause, Control, Failure, Host, Plan, Report, Verdict};
@@ -124,6 +126,32 @@ fn a_reset_of_which_nothing_comes_is_followed_by_the_next_stage() {
     let stages = rig.stages();
     assert_eq!(stages[0], stage("exec", "nothing"));
     assert_eq!(rig.records().len(), 1);
+}
+
+#[test]
+fn nothing_more_is_done_about_a_guest_that_is_gone_while_a_stage_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let script = format!("cat {}; exit 1", path.display());
+    let words = ["exec@0", "/bin/sh", "-c", &script].map(str::to_owned);
+    let mut rig = Rig::with(&[], None, |plan| {
+        plan.stages = vec![
+            serde_json::from_value(json!(words)).unwrap(),
+            "exec@0=/bin/true".parse().unwrap(),
+        ];
+    });
+    rig.report(Report::Connected(None));
+    rig.report(Report::Failed(FAILURE));
+    // Waits until the command reads.
+    let fifo = OpenOptions::new().write(true).open(&path).unwrap();
+    rig.report(Report::Disconnected);
+    drop(fifo);
+    rig.report(Report::Due(FAILURE));
+    assert_eq!(rig.verdict(), Verdict::Act);
+    let stages = rig.stages();
+    assert!(stages.len() == 1 && stages[0].1.starts_with("failed"));
+    assert_eq!(rig.records()[0]["outcome"], "gone");
 }
 
 #[test]
