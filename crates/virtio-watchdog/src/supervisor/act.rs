@@ -55,7 +55,7 @@ pub(super) struct Actor {
     paused: bool,
     /// The queues stopped, and it is not known yet why.
     stopped: bool,
-    /// The process was stopped when it was looked at last.
+    /// The process was stopped when it was looked at before.
     was_stopped: bool,
     /// The threads of the guest's processors, as far as somebody told.
     vcpus: Vec<u32>,

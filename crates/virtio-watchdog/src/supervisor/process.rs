@@ -13,6 +13,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 /// So many threads are told of.
 const MOST: usize = 256;
 
+/// Where control groups of version 2 are, and what happened to one (Linux, cgroup-v2.rst).
+const CGROUPS: &str = "/sys/fs/cgroup";
+const EVENTS: &str = "cgroup.events";
+
 /// A process, which stays the one it was: its number may be another's one day.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -57,10 +61,13 @@ impl Process {
         !threads.is_empty() && threads.iter().all(has)
     }
 
-    /// Whether somebody stopped it, or looks at it with a debugger.
+    /// Whether somebody stopped it, looks at it with a debugger, or froze its control group, in which
+    /// it seems to sleep.
     pub(super) fn is_stopped(&self) -> bool {
         let state = state(Path::new(&format!("/proc/{}/stat", self.id)));
+        let groups = fs::read_to_string(format!("/proc/{}/cgroup", self.id));
         state.is_some_and(|(_, state)| matches!(state, 'T' | 't'))
+            || is_frozen(&groups.unwrap_or_default(), Path::new(CGROUPS))
     }
 
     /// The threads that run the guest's code: these, if they are known, or else those with the names
@@ -102,6 +109,13 @@ fn vcpu(thread: u32, folder: &Path) -> Option<Vcpu> {
     })
 }
 
+/// Whether the control group of version 2 is frozen, of those that a process is in.
+fn is_frozen(groups: &str, root: &Path) -> bool {
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"));
+    let events = group.and_then(|group| fs::read_to_string(root.join(group).join(EVENTS)).ok());
+    events.is_some_and(|events| events.lines().any(|line| line == "frozen 1"))
+}
+
 /// Name and state of a thread, of which the name may have any characters.
 fn state(path: &Path) -> Option<(String, char)> {
     let stat = fs::read(path).ok()?;
@@ -140,6 +154,27 @@ mod tests {
         // Its number may be another's now. That one is not ours to end.
         process.signal(Signal::KILL).unwrap_err();
         assert!(Process::open(0).is_none());
+    }
+
+    #[test]
+    fn a_control_group_that_is_frozen_is_found_by_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        let [cold, warm] = ["vm/cold", "vm/warm"].map(|group| root.path().join(group));
+        for (group, events) in [(cold, "populated 1\nfrozen 1\n"), (warm, "frozen 0\n")] {
+            fs::create_dir_all(&group).unwrap();
+            fs::write(group.join("cgroup.events"), events).unwrap();
+        }
+        for (groups, expected) in [
+            ("0::/vm/cold\n", true),
+            ("1:freezer:/vm/warm\n0::/vm/cold\n", true),
+            ("0::/vm/warm\n", false),
+            ("0::/vm/none\n", false),
+            ("0::/\n", false),
+            ("1:freezer:/vm/cold\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_frozen(groups, root.path()), expected, "{groups}");
+        }
     }
 
     #[test]

@@ -192,3 +192,20 @@ fn a_process_that_is_stopped_excuses_and_once_more_when_it_goes_on() {
     rig.report(Report::Due(FAILURE));
     assert_eq!(rig.verdict(), Verdict::Act);
 }
+
+#[test]
+fn a_process_that_was_stopped_and_goes_on_before_the_time_is_up_excuses_once() {
+    let victim = Victim::new();
+    let mut rig = Rig::new(&["event@0"], None);
+    rig.report(Report::Connected(Some(victim.id())));
+    victim.send(Signal::STOP);
+    rig.report(Report::Late);
+    // Comes after the look.
+    assert_eq!(rig.fail(), Verdict::Tell);
+    assert_eq!(rig.verdict(), Verdict::Settled);
+    victim.send(Signal::CONT);
+    rig.report(Report::Due(FAILURE));
+    assert!(is_unlimited_excuse(rig.verdict()));
+    rig.report(Report::Due(FAILURE));
+    assert_eq!(rig.verdict(), Verdict::Act);
+}

@@ -165,6 +165,7 @@ impl Actor {
     /// Remembers how it is with the guest's processors.
     pub(super) fn look(&mut self) {
         let process = self.process.as_ref();
+        self.was_stopped |= process.is_some_and(Process::is_stopped);
         self.seen = process.map(|process| (Instant::now(), process.vcpus(&self.vcpus)));
     }
 
