@@ -14,13 +14,16 @@ use virtio_backend::daemon::{self, Blame, Daemon, Fault, NoTables};
 use virtio_rng::{Source, System};
 use virtio_watchdog::{Action, Control, Plan, Settings, Stage, Supervisor, Watchdog};
 
-use options::Options;
+use options::{Options, Seconds};
 
 /// A guest that pings ten times in a second is busy enough.
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The longest timeout, unless the configuration says more.
 const LONGEST: Duration = Duration::from_secs(3600);
+
+/// How long a failure counts at least, unless the configuration says.
+const WINDOW: Duration = Duration::from_secs(900);
 
 /// Each ping looks at all of them.
 const CHANNELS: u16 = 256;
@@ -139,6 +142,8 @@ fn plan(guest: &str, options: Options) -> Result<Plan, Fault> {
     if options.relay && !matches!(control, Some(Control::Qmp(_))) {
         return Err(anyhow!("needs a qmp")).blame("relay");
     }
+    let boot_timeout = options.boot_timeout.map_or(Duration::ZERO, |time| time.0);
+    let window = window(options.reset_window, options.max_resets, boot_timeout)?;
     let settled = |action| Stage {
         action,
         settle: Duration::from_secs(10),
@@ -166,12 +171,28 @@ fn plan(guest: &str, options: Options) -> Result<Plan, Fault> {
         control,
         stages,
         max_resets: options.max_resets,
-        window: options.reset_window.0,
+        window,
         counts_own_resets: options.boot_timeout.is_some(),
         kdump_timeout: options.kdump_timeout.0,
         relay: options.relay,
         record: options.record,
     })
+}
+
+/// How long a failure counts: as long as it takes to fail too often.
+fn window(
+    given: Option<Seconds>,
+    max_resets: u32,
+    boot_timeout: Duration,
+) -> Result<Duration, Fault> {
+    let boots = boot_timeout.saturating_mul(max_resets);
+    let window = given.map_or_else(|| WINDOW.max(boots.saturating_mul(2)), |time| time.0);
+    if window < boots {
+        let why = "is shorter than max-resets times the boot-timeout: a guest that never boots \
+                   would be reset for ever";
+        return Err(anyhow!(why)).blame("reset-window");
+    }
+    Ok(window)
 }
 
 /// Whether something can be done at all.
@@ -189,4 +210,25 @@ fn possible(action: &Action, has_control: bool, has_events: bool) -> anyhow::Res
 
 fn main() -> ExitCode {
     daemon::main::<Watchdogs>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_counts_for_as_long_as_it_takes_to_fail_too_often() {
+        let seconds = Duration::from_secs;
+        let check = |given: Option<u64>, boot_timeout, expected| {
+            let given = given.map(|given| Seconds(seconds(given)));
+            let window = window(given, 5, seconds(boot_timeout)).ok();
+            assert_eq!(window, expected);
+        };
+        check(None, 0, Some(seconds(900)));
+        check(None, 90, Some(seconds(900)));
+        check(None, 300, Some(seconds(3000)));
+        check(Some(1500), 300, Some(seconds(1500)));
+        check(Some(1499), 300, None);
+        check(Some(0), 0, Some(seconds(0)));
+    }
 }

@@ -75,9 +75,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) max_resets: u32,
 
-    /// How long a failure counts
-    #[arg(long, value_name = "SECONDS", default_value = "900")]
-    pub(crate) reset_window: Seconds,
+    /// How long a failure counts [default: 900, or twice as long as so many boots may take]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) reset_window: Option<Seconds>,
 
     /// How long a guest has that panicked and writes down why, if QEMU's pvpanic tells
     #[arg(long, value_name = "SECONDS", default_value = "300")]
@@ -106,7 +106,7 @@ impl Default for Options {
             stage: Vec::new(),
             last: None,
             max_resets: 5,
-            reset_window: seconds(900),
+            reset_window: None,
             kdump_timeout: seconds(300),
             record: None,
         }

@@ -83,6 +83,17 @@ fn times_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn a_window_in_which_no_guest_fails_too_often_to_boot_is_refused() {
+    let boots = "--stage kill --boot-timeout 300 --max-resets 5";
+    let window = format!("{boots} --reset-window 1499");
+    refused(&window, &["--reset-window: ", "is shorter than max-resets"]);
+    refused_guest(
+        "stage = ['kill']\nboot-timeout = 300\nreset-window = 900\n",
+        &["guests.toml:6: ", "reset-window: "],
+    );
+}
+
+#[test]
 fn mistakes_of_the_command_line_are_told_with_the_usage() {
     for (arguments, words) in [
         ("--stage reboot", "is none of event, nmi"),
