@@ -20,6 +20,7 @@ fn main() {
             guest: "guest".into(),
             control: None,
             stages: vec!["event".parse().unwrap()],
+            pause: std::time::Duration::ZERO,
             max_resets: 0,
             window: std::time::Duration::ZERO,
             counts_own_resets: false,

@@ -25,6 +25,10 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// How long a failure counts at least, unless the configuration says.
 const WINDOW: Duration = Duration::from_secs(900);
 
+/// How soon what could not be done is tried again. As often as failures are not too many, so that a
+/// monitor has a few minutes to come back.
+const PAUSE: Duration = Duration::from_secs(30);
+
 /// Each ping looks at all of them.
 const CHANNELS: u16 = 256;
 
@@ -170,6 +174,7 @@ fn plan(guest: &str, options: Options) -> Result<Plan, Fault> {
         last: last.or(stop),
         control,
         stages,
+        pause: PAUSE,
         max_resets: options.max_resets,
         window,
         counts_own_resets: options.boot_timeout.is_some(),

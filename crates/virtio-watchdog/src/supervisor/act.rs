@@ -69,6 +69,9 @@ pub(super) struct Actor {
     spent: VecDeque<Instant>,
     /// When the guest reset itself.
     own_resets: VecDeque<Instant>,
+    /// When the guest is to fail again, because not all could be done about this, and what the marks
+    /// were then.
+    again: Option<(Instant, Cause, Marks)>,
     /// The last stage was run, and nothing since.
     is_exhausted: bool,
 }
@@ -103,13 +106,16 @@ impl Actor {
             excused: None,
             spent: VecDeque::new(),
             own_resets: VecDeque::new(),
+            again: None,
             is_exhausted: false,
         }
     }
 
     pub(super) fn run(mut self) {
         loop {
-            let task = self.shared.wait(self.next_check, Mail::take);
+            let again = self.again.map(|(at, ..)| at);
+            let next = again.map_or(self.next_check, |at| at.min(self.next_check));
+            let task = self.shared.wait(next, Mail::take);
             match task {
                 Some(Task::End) => return,
                 Some(Task::Session(session)) => self.session(session),
@@ -123,7 +129,12 @@ impl Actor {
                 Some(Task::Late) => self.look(),
                 Some(Task::Due(failure)) => self.examine(failure),
                 Some(Task::Failed(failure, marks)) => self.failed(failure, marks),
-                None => self.check(),
+                None => {
+                    self.fail_again();
+                    if self.next_check <= Instant::now() {
+                        self.check();
+                    }
+                }
             }
             while let Some(message) = self.connection.as_mut().and_then(Connection::event) {
                 self.event(&message);
@@ -236,6 +247,8 @@ impl Actor {
         let Some(stages) = self.stages(failure) else {
             return self.shared.decide(Verdict::Settled);
         };
+        self.again = None;
+        let is_last = self.is_exhausted;
         let word = cause(failure.cause);
         warn!("{}: failed: {word}", self.plan.guest);
         let view = match failure.cause {
@@ -244,6 +257,7 @@ impl Actor {
         };
         let mut record = self.record(failure, &view);
         let mut conclusion = "nothing helped";
+        let mut all_done = true;
         for stage in stages {
             if self.shared.marks().sessions != marks.sessions {
                 conclusion = Outcome::Gone.word();
@@ -256,6 +270,7 @@ impl Actor {
                 Err(error) => {
                     warn!("{}: {action}: {error}", self.plan.guest);
                     record.add(action.word(), &format!("failed: {error}"));
+                    all_done = false;
                     continue;
                 }
             };
@@ -271,6 +286,29 @@ impl Actor {
         if !matches!(conclusion, "reset" | "gone") {
             self.shared.decide(Verdict::Settled);
         }
+        if conclusion == "nothing helped" && !all_done && !is_last {
+            let at = Instant::now() + self.plan.pause;
+            self.again = Some((at, failure.cause, self.shared.marks()));
+        }
+    }
+
+    /// The guest fails again, if it is time for that, and it was not reset since.
+    fn fail_again(&mut self) {
+        let is_due = |(at, ..): &mut (Instant, _, _)| *at <= Instant::now();
+        let Some((_, cause, from)) = self.again.take_if(is_due) else {
+            return;
+        };
+        if self.paused {
+            self.again = Some((Instant::now() + self.plan.pause, cause, from));
+        } else if self.tells_resets() || self.shared.marks().resets == from.resets {
+            self.shared.decide(Verdict::Failed(cause));
+        }
+    }
+
+    /// Whether each reset of the machine is heard of.
+    fn tells_resets(&self) -> bool {
+        let connection = self.connection.as_ref();
+        connection.is_some_and(Connection::tells_resets)
     }
 
     /// Does what a stage says, and waits for what comes of it.
@@ -319,10 +357,7 @@ impl Actor {
                     return Outcome::Reset;
                 }
             }
-            let tells_resets = self
-                .connection
-                .as_ref()
-                .is_some_and(Connection::tells_resets);
+            let tells_resets = self.tells_resets();
             let next = self.shared.wait(deadline, |mail| {
                 let now = mail.marks();
                 if now.sessions != from.sessions {

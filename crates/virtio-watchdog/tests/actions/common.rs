@@ -55,6 +55,7 @@ impl Rig {
             guest: "guest".into(),
             control,
             stages: stages.iter().map(|stage| stage.parse().unwrap()).collect(),
+            pause: Duration::from_secs(1000),
             max_resets: 5,
             window: Duration::from_secs(900),
             counts_own_resets: false,

@@ -322,6 +322,46 @@ fn a_guest_that_fails_too_often_is_left_with_the_last_stage_once() {
 }
 
 #[test]
+fn what_could_not_be_done_is_tried_again_until_it_was_too_often() {
+    let monitor = Monitor::new();
+    monitor.refuse("system_reset", Some("busy"));
+    let change = |plan: &mut Plan| {
+        plan.pause = Duration::from_millis(1);
+        plan.max_resets = 2;
+        plan.last = Some("exec=/nonexistent".parse().unwrap());
+    };
+    let mut rig = Rig::with(&["reset"], monitor.control(), change);
+    rig.report(Report::Connected(Some(process::id())));
+    for _ in 0..2 {
+        assert_eq!(rig.fail(), Verdict::Settled);
+        assert_eq!(rig.verdict(), Verdict::Failed(FAILURE.cause));
+    }
+    assert_eq!(rig.fail(), Verdict::Settled);
+    rig.report(Report::Due(FAILURE));
+    assert_eq!(rig.verdict(), Verdict::Act);
+    assert_eq!(rig.stages()[0].0, "exec");
+}
+
+#[test]
+fn what_could_not_be_done_is_not_tried_again_when_the_guest_was_reset() {
+    let monitor = Monitor::new();
+    monitor.refuse("system_reset", Some("busy"));
+    let change = |plan: &mut Plan| plan.pause = Duration::from_millis(500);
+    let mut rig = Rig::with(&["reset"], monitor.control(), change);
+    rig.report(Report::Connected(Some(process::id())));
+    assert_eq!(rig.fail(), Verdict::Settled);
+    monitor.say(&reset());
+    assert_eq!(rig.verdict(), Verdict::Reset);
+    // For another it is time later.
+    let mut other = Rig::with(&["exec=/nonexistent"], None, change);
+    other.report(Report::Connected(None));
+    assert_eq!(other.fail(), Verdict::Settled);
+    assert_eq!(other.verdict(), Verdict::Failed(FAILURE.cause));
+    rig.report(Report::Due(FAILURE));
+    assert_eq!(rig.verdict(), Verdict::Act);
+}
+
+#[test]
 fn a_failure_counts_for_as_long_as_it_is_said_to() {
     let change = |plan: &mut Plan| {
         plan.max_resets = 1;

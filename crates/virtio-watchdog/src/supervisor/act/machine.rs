@@ -22,7 +22,7 @@ impl Actor {
         self.is_connected = session.is_some();
         self.process = session.flatten();
         (self.paused, self.stopped, self.was_stopped) = (false, false, false);
-        (self.seen, self.lost) = (None, None);
+        (self.seen, self.lost, self.again) = (None, None, None);
         self.vcpus.clear();
         self.disconnect();
         // Whatever was said of the machine before.
@@ -147,6 +147,7 @@ impl Actor {
             // It may have stopped for its own failure.
             Event::Paused | Event::Resumed => self.check(),
             Event::Reset(origin) => {
+                self.again = None;
                 self.shared.decide(Verdict::Reset);
                 // Each of them it may have survived until its first ping.
                 if origin == Origin::Guest && self.loops() {
