@@ -95,11 +95,6 @@ impl Action {
         }
     }
 
-    /// Whether it can end what is wrong, and does not only tell of it.
-    pub fn bites(&self) -> bool {
-        !matches!(self, Self::Event | Self::Dump(_) | Self::Notify(_))
-    }
-
     /// How long it has to work, if the configuration does not say.
     fn settle(&self) -> Duration {
         Duration::from_secs(match self {

@@ -379,7 +379,15 @@ fn a_failure_counts_for_as_long_as_it_is_said_to() {
 fn a_restart_is_a_reset_and_nothing_before_it_and_has_the_same_limit() {
     let monitor = Monitor::new();
     let change = |plan: &mut Plan| plan.max_resets = 1;
-    let stages = ["event", "nmi", "notify", "reset@0"];
+    let stages = [
+        "event",
+        "powerdown",
+        "exec=/nonexistent",
+        "stop",
+        "nmi",
+        "reset@0",
+        "quit@0",
+    ];
     let mut rig = Rig::with(&stages, monitor.control(), change);
     rig.report(Report::Connected(Some(process::id())));
     assert_eq!(rig.supervisor.may_restart(), Some(true));
@@ -389,6 +397,7 @@ fn a_restart_is_a_reset_and_nothing_before_it_and_has_the_same_limit() {
     }));
     assert_eq!(rig.verdict(), Verdict::Settled);
     assert_eq!(monitor.command().0, "system_reset");
+    assert_eq!(monitor.command().0, "quit");
     assert_eq!(rig.supervisor.may_restart(), Some(false));
     assert_eq!(Rig::new(&["kill"], None).supervisor.may_restart(), None);
 }
