@@ -40,10 +40,11 @@ impl Daemon for Watchdogs {
          about a guest that failed";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const EXAMPLES: &'static str = "\
-Actions. With @SECONDS, the next follows if the guest is neither reset nor gone after so many:
+Actions. With @SECONDS, the next follows if the guest is neither reset nor gone after so many, or
+the dump is not written:
   event       tell the driver that a timer has expired
   nmi         a non-maskable interrupt (--qmp, --api)
-  dump=FILE   write the guest's memory (--qmp, --api)
+  dump=FILE   write the guest's memory, to FILE and the time (--qmp, --api)
   reset       reset the machine (--qmp, --api)
   powerdown   press its power button (--qmp, --api)
   stop        pause it, for somebody to look at (--qmp, --api)

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use log::{debug, error, warn};
 use rustix::process::Signal;
@@ -331,18 +331,21 @@ impl Actor {
                     self.check();
                 }
                 let connection = self.connection.as_mut().ok_or(ErrorKind::NotConnected)?;
-                connection.act(action, stage.limit()).inspect_err(|error| {
-                    if error.kind() == ErrorKind::TimedOut {
-                        self.next_check = Instant::now();
-                    }
-                })?;
+                let action = action.dated(SystemTime::now());
+                connection
+                    .act(&action, stage.limit())
+                    .inspect_err(|error| {
+                        if error.kind() == ErrorKind::TimedOut {
+                            self.next_check = Instant::now();
+                        }
+                    })?;
             }
         }
         if stage.action == Action::Stop {
             self.status(Status::Paused);
             return Ok(Outcome::Paused);
         }
-        Ok(self.settle(stage.settle, from))
+        Ok(self.settle(stage.wait(), from))
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {

@@ -15,9 +15,6 @@ use super::unix;
 /// How long an answer may take. A reboot is answered when the machine has been built anew.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// How long it may take to write the guest's memory.
-const DUMP: Duration = Duration::from_secs(120);
-
 /// Longest answer: the description of a machine.
 const LONGEST: usize = 1 << 20;
 
@@ -46,16 +43,16 @@ impl Api {
     /// Does what `action` says, in `limit`, or in what any answer may take.
     pub(super) fn act(&self, action: &Action, limit: Duration) -> io::Result<()> {
         let limit = limit.max(ANSWER);
-        let (what, body, limit) = match action {
-            Action::Nmi => ("vm.nmi", Value::Null, limit),
+        let (what, body) = match action {
+            Action::Nmi => ("vm.nmi", Value::Null),
             Action::Dump(path) => {
                 let url = format!("file://{}", path.display());
-                ("vm.coredump", json!({"destination_url": url}), DUMP)
+                ("vm.coredump", json!({"destination_url": url}))
             }
-            Action::Reset => ("vm.reboot", Value::Null, limit),
-            Action::PowerDown => ("vm.power-button", Value::Null, limit),
-            Action::Stop => ("vm.pause", Value::Null, limit),
-            Action::Quit => ("vmm.shutdown", Value::Null, limit),
+            Action::Reset => ("vm.reboot", Value::Null),
+            Action::PowerDown => ("vm.power-button", Value::Null),
+            Action::Stop => ("vm.pause", Value::Null),
+            Action::Quit => ("vmm.shutdown", Value::Null),
             _ => return Err(ErrorKind::Unsupported.into()),
         };
         self.ask("PUT", what, &body, limit).map(drop)

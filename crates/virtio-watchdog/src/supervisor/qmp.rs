@@ -23,9 +23,6 @@ const GREETING: Duration = Duration::from_secs(3);
 /// How long a question may take, whose answer takes no time.
 const COMMAND: Duration = Duration::from_secs(1);
 
-/// How long it may take to write the guest's memory.
-const DUMP: Duration = Duration::from_secs(120);
-
 /// Longest message. QEMU's are shorter by far.
 const MESSAGE: u64 = 1 << 20;
 
@@ -110,17 +107,17 @@ impl Qmp {
 
     /// Does what `action` says, in no longer than `limit` for each command.
     pub(super) fn act(&mut self, action: &Action, limit: Duration) -> io::Result<()> {
-        let (command, arguments, limit) = match action {
-            Action::Nmi => ("inject-nmi", json!({}), limit),
+        let (command, arguments) = match action {
+            Action::Nmi => ("inject-nmi", json!({})),
             Action::Dump(path) => {
                 let protocol = format!("file:{}", path.display());
                 let arguments = json!({"paging": false, "protocol": protocol});
-                ("dump-guest-memory", arguments, DUMP)
+                ("dump-guest-memory", arguments)
             }
-            Action::Reset => ("system_reset", json!({}), limit),
-            Action::PowerDown => ("system_powerdown", json!({}), limit),
-            Action::Stop => ("stop", json!({}), limit),
-            Action::Quit => ("quit", json!({}), limit),
+            Action::Reset => ("system_reset", json!({})),
+            Action::PowerDown => ("system_powerdown", json!({})),
+            Action::Stop => ("stop", json!({})),
+            Action::Quit => ("quit", json!({})),
             _ => return Err(io::ErrorKind::Unsupported.into()),
         };
         self.execute(command, &arguments, limit)?;

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 pub struct Stage {
     /// What is done.
     pub action: Action,
-    /// How long it has to work.
+    /// How long it has to work: a dump, to be written; all else, to have the guest reset or gone.
     pub settle: Duration,
 }
 
@@ -28,7 +28,18 @@ impl Stage {
     /// How long whoever acts for us may take to say that it has: a monitor that has just been slow may
     /// be slow again.
     pub(crate) fn limit(&self) -> Duration {
-        self.settle.clamp(SHORTEST, LONGEST)
+        match self.action {
+            Action::Dump(_) => self.settle.max(SHORTEST),
+            _ => self.settle.clamp(SHORTEST, LONGEST),
+        }
+    }
+
+    /// How long the guest then has to be reset or gone.
+    pub(crate) fn wait(&self) -> Duration {
+        match self.action {
+            Action::Dump(_) => Duration::ZERO,
+            _ => self.settle,
+        }
     }
 }
 
@@ -39,7 +50,7 @@ pub enum Action {
     Event,
     /// A non-maskable interrupt.
     Nmi,
-    /// The guest's memory is written to this file.
+    /// The guest's memory is written to this file, to whose name the time is added.
     Dump(PathBuf),
     /// The machine is reset.
     Reset,
@@ -95,10 +106,22 @@ impl Action {
         }
     }
 
+    /// The same, with the time added to the name of a file, so that it overwrites no other.
+    pub(crate) fn dated(&self, time: SystemTime) -> Self {
+        let Self::Dump(path) = self else {
+            return self.clone();
+        };
+        let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut path = path.clone().into_os_string();
+        path.push(format!(".{}", time.as_secs()));
+        Self::Dump(path.into())
+    }
+
     /// How long it has to work, if the configuration does not say.
     fn settle(&self) -> Duration {
         Duration::from_secs(match self {
-            Self::Dump(_) | Self::Notify(_) => 0,
+            Self::Dump(_) => 120,
+            Self::Notify(_) => 0,
             Self::Event => 5,
             Self::PowerDown => 60,
             _ => 10,
@@ -231,7 +254,7 @@ mod tests {
         check("reset", Action::Reset, 10);
         check("reset@30", Action::Reset, 30);
         check("event@0", Action::Event, 0);
-        check("dump=/var/dump", Action::Dump("/var/dump".into()), 0);
+        check("dump=/var/dump", Action::Dump("/var/dump".into()), 120);
         check(
             "unit@5=vm@1.service",
             Action::Unit("vm@1.service".into()),
@@ -255,6 +278,30 @@ mod tests {
             check(word, action, 10);
         }
         check("powerdown", Action::PowerDown, 60);
+    }
+
+    #[test]
+    fn a_dump_has_its_time_to_be_written_and_the_others_to_work() {
+        for (text, limit, wait) in [
+            ("dump=/x", 120, 0),
+            ("dump@600=/x", 600, 0),
+            ("dump@0=/x", 1, 0),
+            ("reset@0", 1, 0),
+            ("reset@5", 5, 5),
+            ("reset@600", 10, 600),
+        ] {
+            let stage: Stage = text.parse().unwrap();
+            let times = [stage.limit(), stage.wait()].map(|time| time.as_secs());
+            assert_eq!(times, [limit, wait], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_dump_overwrites_no_other() {
+        let time = UNIX_EPOCH + Duration::from_millis(1_234_567);
+        let dump = Action::Dump("/var/dump".into());
+        assert_eq!(dump.dated(time), Action::Dump("/var/dump.1234".into()));
+        assert_eq!(Action::Nmi.dated(time), Action::Nmi);
     }
 
     #[test]
