@@ -51,8 +51,8 @@ pub(super) struct Actor {
     next_check: Instant,
     /// Since when there is no way to act that was asked for, and whether that was said.
     lost: Option<(Instant, bool)>,
-    /// The machine is paused, as far as was said.
-    paused: bool,
+    /// Whether the machine is paused, as was said last, unless who would say that it goes on is lost.
+    paused: Option<bool>,
     /// The queues stopped, and it is not known yet why.
     stopped: bool,
     /// The process was stopped when it was looked at before.
@@ -97,7 +97,7 @@ impl Actor {
             connections: 0,
             next_check: Instant::now(),
             lost: None,
-            paused: false,
+            paused: None,
             stopped: false,
             was_stopped: false,
             vcpus: Vec::new(),
@@ -154,10 +154,10 @@ impl Actor {
             debug!("{}: its process is or was stopped", self.plan.guest);
             return self.shared.decide(excused);
         }
-        if self.connection.is_some() {
+        if self.connection.is_some() || self.paused.is_none() {
             self.check();
         }
-        if self.paused {
+        if self.is_paused() {
             return self.shared.decide(excused);
         }
         let view = self.view();
@@ -300,7 +300,7 @@ impl Actor {
         let Some((_, cause, from)) = self.again.take_if(is_due) else {
             return;
         };
-        if self.paused {
+        if self.is_paused() {
             self.again = Some((Instant::now() + self.plan.pause, cause, from));
         } else if self.tells_resets() || self.shared.marks().resets == from.resets {
             self.shared.decide(Verdict::Failed(cause));

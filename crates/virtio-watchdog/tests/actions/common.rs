@@ -276,10 +276,15 @@ impl Monitor {
         }
     }
 
-    /// Hangs up.
+    /// Hangs up, for good.
     pub(crate) fn end(&self) {
-        let mut state = self.state.0.lock().unwrap();
         drop(fs::remove_file(&self.path));
+        self.hang_up();
+    }
+
+    /// Hangs up, but serves whoever connects.
+    pub(crate) fn hang_up(&self) {
+        let mut state = self.state.0.lock().unwrap();
         if let Some(stream) = state.stream.take() {
             stream.shutdown(std::net::Shutdown::Both).unwrap();
         }

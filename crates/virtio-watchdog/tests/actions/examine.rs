@@ -72,6 +72,25 @@ fn a_machine_that_is_paused_is_told_of_and_excuses() {
 }
 
 #[test]
+fn a_monitor_that_is_lost_while_the_machine_is_paused_excuses_no_longer() {
+    let monitor = Monitor::new();
+    monitor.set_status("paused");
+    let mut rig = Rig::new(&["reset"], monitor.control());
+    rig.report(Report::Connected(Some(process::id())));
+    assert_eq!(rig.verdict(), Verdict::Paused);
+    monitor.set_status("running");
+    monitor.hang_up();
+    assert_eq!(rig.verdict(), Verdict::Resumed);
+
+    monitor.set_status("paused");
+    monitor.say(&json!({"event": "STOP"}));
+    assert_eq!(rig.verdict(), Verdict::Paused);
+    monitor.end();
+    rig.report(Report::Due(FAILURE));
+    assert_eq!(rig.verdict(), Verdict::Act);
+}
+
+#[test]
 fn queues_that_stop_tell_a_pause_from_a_driver_that_went_away() {
     let monitor = Monitor::new();
     let mut rig = Rig::new(&["reset"], monitor.control());

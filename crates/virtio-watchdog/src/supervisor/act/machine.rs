@@ -21,7 +21,7 @@ impl Actor {
     pub(super) fn session(&mut self, session: Option<Option<Process>>) {
         self.is_connected = session.is_some();
         self.process = session.flatten();
-        (self.paused, self.stopped, self.was_stopped) = (false, false, false);
+        (self.paused, self.stopped, self.was_stopped) = (Some(false), false, false);
         (self.seen, self.lost, self.again) = (None, None, None);
         self.vcpus.clear();
         self.disconnect();
@@ -94,6 +94,10 @@ impl Actor {
 
     /// The way to act is not there since then, which is said when it lasts.
     pub(super) fn lost(&mut self, since: Instant, error: &io::Error) {
+        // An API that is slow will say it again. Nothing is missed meanwhile that it would have said.
+        if self.tells_resets() {
+            self.paused = None;
+        }
         self.disconnect();
         self.next_check = Instant::now() + RETRY;
         let (since, said) = self.lost.get_or_insert((since, false));
@@ -105,11 +109,14 @@ impl Actor {
         }
     }
 
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused == Some(true)
+    }
+
     /// What the machine does.
     pub(super) fn status(&mut self, status: Status) {
         let paused = status == Status::Paused;
-        if paused != self.paused {
-            self.paused = paused;
+        if self.paused.replace(paused) != Some(paused) {
             self.shared.decide(if paused {
                 Verdict::Paused
             } else {
