@@ -12,7 +12,7 @@ use anyhow::{anyhow, ensure};
 use virtio_backend::Watch;
 use virtio_backend::daemon::{self, Blame, Daemon, Fault, NoTables};
 use virtio_rng::{Source, System};
-use virtio_watchdog::{Action, Control, Plan, Settings, Stage, Supervisor, Watchdog};
+use virtio_watchdog::{Action, Control, Plan, Records, Settings, Stage, Supervisor, Watchdog};
 
 use options::{Options, Seconds};
 
@@ -170,6 +170,7 @@ fn plan(guest: &str, options: Options) -> Result<Plan, Fault> {
         possible(&stage.action, control.is_some(), has_events).blame("last")?;
     }
     let stop = control.as_ref().map(|_| settled(Action::Stop));
+    let record = options.record.map(Records::open).transpose();
     Ok(Plan {
         guest: guest.to_owned(),
         last: last.or(stop),
@@ -181,7 +182,7 @@ fn plan(guest: &str, options: Options) -> Result<Plan, Fault> {
         counts_own_resets: options.boot_timeout.is_some(),
         kdump_timeout: options.kdump_timeout.0,
         relay: options.relay,
-        record: options.record,
+        record: record.blame("record")?,
     })
 }
 

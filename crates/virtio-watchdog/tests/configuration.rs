@@ -13,6 +13,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -91,6 +92,19 @@ fn a_window_in_which_no_guest_fails_too_often_to_boot_is_refused() {
         "stage = ['kill']\nboot-timeout = 300\nreset-window = 900\n",
         &["guests.toml:6: ", "reset-window: "],
     );
+}
+
+#[test]
+fn a_record_that_cannot_be_written_is_refused_and_waited_for_by_nobody() {
+    refused(
+        "--stage kill --record /nonexistent/a",
+        &["--record: ", "No such file"],
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let fifo = format!("--stage kill --record {}", path.display());
+    refused(&fifo, &["--record: ", "No such device"]);
 }
 
 #[test]

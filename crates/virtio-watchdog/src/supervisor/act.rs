@@ -185,9 +185,10 @@ impl Actor {
 
     /// Says what was seen and done, once for all.
     fn keep(&self, record: &Record) {
-        if let Some(path) = &self.plan.record {
-            if let Err(error) = record.append(path) {
-                error!("{}: {}: {error}", self.plan.guest, path.display());
+        if let Some(records) = &self.plan.record {
+            if let Err(error) = records.add(record) {
+                let path = records.path().display();
+                error!("{}: {path}: {error}", self.plan.guest);
             }
         }
         warn!("{}: {}", self.plan.guest, record.text());

@@ -29,6 +29,7 @@ use crate::{Host, Report, Verdict};
 use act::Actor;
 use mailbox::Shared;
 
+pub use record::Records;
 pub use stage::{Action, Stage, seconds};
 
 /// What is done about a guest that failed, and through what.
@@ -56,7 +57,7 @@ pub struct Plan {
     /// watchdog of the machine counts the time.
     pub relay: bool,
     /// Where records are appended to, besides the log.
-    pub record: Option<PathBuf>,
+    pub record: Option<Records>,
 }
 
 /// How a machine is controlled.

@@ -2,15 +2,50 @@
 
 //! What was seen of a guest that seems to have failed, and what was done: for people, as JSON.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::OFlags;
 use serde_json::{Value, json};
 
 use super::process::{Process, Vcpu};
 use crate::{Cause, Failure};
+
+/// A file that records are appended to, each as a line.
+#[derive(Clone, Debug)]
+pub struct Records(PathBuf);
+
+impl Records {
+    /// The file at `path`, if it can be written to.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is a pipe that nobody reads.
+    pub fn open(path: PathBuf) -> io::Result<Self> {
+        append(&path)?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn add(&self, record: &Record) -> io::Result<()> {
+        // Somebody may have moved it away for a new one.
+        append(&self.0)?.write_all(format!("{}\n", record.text()).as_bytes())
+    }
+}
+
+/// Opens a file without waiting for it, whatever it is.
+fn append(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let flags = OFlags::NONBLOCK.bits();
+    let flags = i32::try_from(flags).map_err(io::Error::other)?;
+    options.append(true).create(true).custom_flags(flags);
+    options.open(path)
+}
 
 /// A record, which grows while something is done.
 #[derive(Debug)]
@@ -64,12 +99,6 @@ impl Record {
         if let Some(fields) = self.0.as_object_mut() {
             fields.insert("outcome".to_owned(), outcome.into());
         }
-    }
-
-    /// Appends the record to a file, as a line.
-    pub(super) fn append(&self, path: &Path) -> io::Result<()> {
-        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-        file.write_all(format!("{}\n", self.0).as_bytes())
     }
 
     /// The word for what happened.
@@ -222,8 +251,9 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("records");
-        record.append(&path).unwrap();
-        record.append(&path).unwrap();
+        let records = Records::open(path.clone()).unwrap();
+        records.add(&record).unwrap();
+        records.add(&record).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 2);
         assert_eq!(text.lines().next(), Some(&*record.text()));

@@ -20,7 +20,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use virtio_backend::Watch;
 use virtio_backend::testing::LIMIT;
-use virtio_watchdog::{Cause, Control, Failure, Host, Plan, Report, Supervisor, VERDICT, Verdict};
+use virtio_watchdog::{
+    Cause, Control, Failure, Host, Plan, Records, Report, Supervisor, VERDICT, Verdict,
+};
 
 /// A guest that was silent for 10 seconds.
 pub(crate) const FAILURE: Failure = Failure {
@@ -62,7 +64,7 @@ impl Rig {
             last: None,
             kdump_timeout: Duration::from_secs(300),
             relay: false,
-            record: Some(folder.path().join("records")),
+            record: Records::open(folder.path().join("records")).ok(),
         };
         change(&mut plan);
         Self {
