@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
+use log::warn;
 use virtio_backend::Watch;
 use virtio_backend::daemon::{self, Blame, Daemon, Fault, NoTables};
 use virtio_rng::{Source, System};
@@ -96,6 +97,13 @@ own watchdog (--relay):
         let carrier = options.carrier.map(|_| Box::new(System::new(guest)));
         let carrier = carrier.map(|source| -> Box<dyn Source> { source });
         let plan = plan(guest, options)?;
+        if settings.boot_timeout.is_some() && plan.control.is_none() {
+            warn!(
+                "{guest}: boot-timeout without a qmp or an api: a machine that is paused as it boots \
+                 seems to hang, and one that hangs after a reset is not noticed before its driver is \
+                 there again"
+            );
+        }
         let supervisor = Supervisor::new(plan, watch).blame("stage")?;
         Watchdog::new(guest, settings, Box::new(supervisor), carrier, watch).blame("timeout")
     }

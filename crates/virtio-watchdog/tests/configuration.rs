@@ -108,6 +108,18 @@ fn a_record_that_cannot_be_written_is_refused_and_waited_for_by_nobody() {
 }
 
 #[test]
+fn what_a_boot_timeout_cannot_tell_without_a_monitor_is_said() {
+    let common = "--socket-path /run/nowhere/a --boot-timeout 60";
+    for (arguments, warned) in [("--stage kill", true), ("--qmp /run/nowhere/b", false)] {
+        let all = format!("{common} {arguments}");
+        let all: Vec<_> = all.split_whitespace().collect();
+        let said = testing::run(DAEMON, &all).stderr;
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(said.contains("boot-timeout without"), warned, "{said}");
+    }
+}
+
+#[test]
 fn mistakes_of_the_command_line_are_told_with_the_usage() {
     for (arguments, words) in [
         ("--stage reboot", "is none of event, nmi"),
