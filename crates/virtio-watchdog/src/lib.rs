@@ -19,4 +19,4 @@ pub use device::{VERDICT, Watchdog};
 pub use host::{Failure, Host, Report, Verdict};
 pub use settings::{Cause, Settings};
 #[cfg(feature = "daemon")]
-pub use supervisor::{Action, Control, Plan, Records, Stage, Supervisor, seconds};
+pub use supervisor::{Action, Control, Plan, Records, Seconds, Stage, Supervisor};

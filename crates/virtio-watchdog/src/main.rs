@@ -13,9 +13,11 @@ use log::warn;
 use virtio_backend::Watch;
 use virtio_backend::daemon::{self, Blame, Daemon, Fault, NoTables};
 use virtio_rng::{Source, System};
-use virtio_watchdog::{Action, Control, Plan, Records, Settings, Stage, Supervisor, Watchdog};
+use virtio_watchdog::{
+    Action, Control, Plan, Records, Seconds, Settings, Stage, Supervisor, Watchdog,
+};
 
-use options::{Options, Seconds};
+use options::Options;
 
 /// A guest that pings ten times in a second is busy enough.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -214,7 +216,8 @@ fn window(
 fn possible(action: &Action, has_control: bool, has_events: bool) -> anyhow::Result<()> {
     ensure!(
         has_control || !action.needs_control(),
-        "{action} needs a qmp or an api"
+        "{} needs a qmp or an api",
+        action.word()
     );
     ensure!(
         has_events || *action != Action::Event,

@@ -3,12 +3,11 @@
 //! The words of the command line and of the configuration file.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
-use virtio_watchdog::{Stage, seconds};
+use virtio_watchdog::{Seconds, Stage};
 
 /// Options of one guest.
 #[derive(Args, Deserialize)]
@@ -119,25 +118,4 @@ impl Default for Options {
 pub(crate) enum Carrier {
     /// The entropy device
     Rng,
-}
-
-/// A time in seconds, with or without a fraction.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(try_from = "f64")]
-pub(crate) struct Seconds(pub(crate) Duration);
-
-impl FromStr for Seconds {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        seconds(text).map(Self)
-    }
-}
-
-impl TryFrom<f64> for Seconds {
-    type Error = anyhow::Error;
-
-    fn try_from(number: f64) -> anyhow::Result<Self> {
-        number.to_string().parse()
-    }
 }

@@ -266,18 +266,18 @@ impl Actor {
                 conclusion = Outcome::Gone.word();
                 break;
             }
-            let action = &stage.action;
-            warn!("{}: {action}", self.plan.guest);
-            let outcome = match self.act(&stage, &record) {
+            let what = stage.action.word();
+            warn!("{}: {what}", self.plan.guest);
+            let outcome = match self.act(&stage, word, &record) {
                 Ok(outcome) => outcome,
                 Err(error) => {
-                    warn!("{}: {action}: {error}", self.plan.guest);
-                    record.add(action.word(), &format!("failed: {error}"));
+                    warn!("{}: {what}: {error}", self.plan.guest);
+                    record.add(what, &format!("failed: {error}"));
                     all_done = false;
                     continue;
                 }
             };
-            record.add(action.word(), outcome.word());
+            record.add(what, outcome.word());
             if outcome != Outcome::Nothing {
                 conclusion = outcome.word();
                 break;
@@ -315,9 +315,9 @@ impl Actor {
     }
 
     /// Does what a stage says, and waits for what comes of it.
-    fn act(&mut self, stage: &Stage, record: &Record) -> io::Result<Outcome> {
+    fn act(&mut self, stage: &Stage, cause: &str, record: &Record) -> io::Result<Outcome> {
         let from = self.shared.marks();
-        let (guest, cause) = (&self.plan.guest, record.cause());
+        let guest = &self.plan.guest;
         match &stage.action {
             Action::Event => self.shared.decide(Verdict::Tell),
             Action::Term => self.signal(Signal::TERM)?,

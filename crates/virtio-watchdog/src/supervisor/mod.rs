@@ -30,7 +30,7 @@ use act::Actor;
 use mailbox::Shared;
 
 pub use record::Records;
-pub use stage::{Action, Stage, seconds};
+pub use stage::{Action, Seconds, Stage};
 
 /// What is done about a guest that failed, and through what.
 #[derive(Clone, Debug)]

@@ -101,12 +101,6 @@ impl Record {
         }
     }
 
-    /// The word for what happened.
-    pub(super) fn cause(&self) -> &str {
-        let cause = self.0.get("cause").and_then(Value::as_str);
-        cause.unwrap_or_default()
-    }
-
     pub(super) fn text(&self) -> String {
         self.0.to_string()
     }

@@ -2,7 +2,6 @@
 
 //! What is done about a guest that failed, in the words of the configuration.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -93,17 +92,8 @@ impl Action {
 
     /// Whether it needs QEMU's monitor or cloud-hypervisor's API.
     pub fn needs_control(&self) -> bool {
-        match self {
-            Self::Nmi | Self::Dump(_) | Self::Reset | Self::PowerDown | Self::Stop | Self::Quit => {
-                true
-            }
-            Self::Event
-            | Self::Term
-            | Self::Kill
-            | Self::Exec(_)
-            | Self::Unit(_)
-            | Self::Notify(_) => false,
-        }
+        use Action::{Dump, Nmi, PowerDown, Quit, Reset, Stop};
+        matches!(self, Nmi | Dump(_) | Reset | PowerDown | Stop | Quit)
     }
 
     /// The same, with the time added to the name of a file, so that it overwrites no other.
@@ -170,12 +160,6 @@ impl Action {
     }
 }
 
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
 /// `WORD[@SECONDS][=ARGUMENT…]`
 impl FromStr for Stage {
     type Err = anyhow::Error;
@@ -192,7 +176,7 @@ impl FromStr for Stage {
 impl Stage {
     fn new(head: &str, arguments: Vec<String>) -> Result<Self> {
         let (word, settle) = match head.split_once('@') {
-            Some((word, settle)) => (word, Some(seconds(settle)?)),
+            Some((word, settle)) => (word, Some(settle.parse::<Seconds>()?.0)),
             None => (head, None),
         };
         let action = Action::new(word, arguments)?;
@@ -202,14 +186,29 @@ impl Stage {
 }
 
 /// A time in seconds, with or without a fraction, up to a year.
-///
-/// # Errors
-/// When the text is not one.
-pub fn seconds(text: &str) -> Result<Duration> {
-    const YEAR: f64 = 366.0 * 86400.0;
-    let seconds = text.parse().ok().filter(|time| (0.0..=YEAR).contains(time));
-    let seconds: f64 = seconds.with_context(|| format!("{text:?} is not a time in seconds"))?;
-    Ok(Duration::from_secs_f64(seconds))
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "f64")]
+pub struct Seconds(pub Duration);
+
+impl TryFrom<f64> for Seconds {
+    type Error = anyhow::Error;
+
+    fn try_from(number: f64) -> Result<Self> {
+        const YEAR: f64 = 366.0 * 86400.0;
+        let is_time = (0.0..=YEAR).contains(&number);
+        ensure!(is_time, "{number} is not a time in seconds");
+        Ok(Self(Duration::from_secs_f64(number)))
+    }
+}
+
+impl FromStr for Seconds {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let number: Option<f64> = text.parse().ok();
+        let number = number.with_context(|| format!("{text:?} is not a time in seconds"))?;
+        number.try_into()
+    }
 }
 
 /// In a file, a stage whose arguments have spaces in them is an array.
