@@ -20,6 +20,7 @@ fn main() {
             guest: "guest".into(),
             control: None,
             stages: vec!["event".parse().unwrap()],
+            command_limit: std::time::Duration::ZERO,
             pause: std::time::Duration::ZERO,
             max_resets: 0,
             window: std::time::Duration::ZERO,

@@ -28,6 +28,9 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// How long a failure counts at least, unless the configuration says.
 const WINDOW: Duration = Duration::from_secs(900);
 
+/// How long a command may take: to tell somebody, or to restart a machine in the background.
+const COMMAND: Duration = Duration::from_secs(30);
+
 /// How soon what could not be done is tried again. As often as failures are not too many, so that a
 /// monitor has a few minutes to come back.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -186,6 +189,7 @@ fn plan(guest: &str, options: Options) -> Result<Plan, Fault> {
         last: last.or(stop),
         control,
         stages,
+        command_limit: COMMAND,
         pause: PAUSE,
         max_resets: options.max_resets,
         window,

@@ -317,13 +317,17 @@ impl Actor {
     /// Does what a stage says, and waits for what comes of it.
     fn act(&mut self, stage: &Stage, cause: &str, record: &Record) -> io::Result<Outcome> {
         let from = self.shared.marks();
-        let guest = &self.plan.guest;
+        let Plan {
+            guest,
+            command_limit,
+            ..
+        } = &self.plan;
         match &stage.action {
             Action::Event => self.shared.decide(Verdict::Tell),
             Action::Term => self.signal(Signal::TERM)?,
             Action::Kill => self.signal(Signal::KILL)?,
-            Action::Exec(command) => command::run(command, guest, cause)?,
-            Action::Unit(unit) => command::restart_unit(unit, guest, cause)?,
+            Action::Exec(command) => command::run(command, guest, cause, *command_limit)?,
+            Action::Unit(unit) => command::restart_unit(unit, guest, cause, *command_limit)?,
             Action::Notify(path) => command::notify(path.as_deref(), &record.text())?,
             action => {
                 // A monitor may only have been slow when it was asked whether the machine is paused.

@@ -14,17 +14,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-/// How long a command may take.
-const COMMAND: Duration = Duration::from_secs(30);
-
-/// Runs a command, without a shell, which is ended with all that it started if it takes too long.
+/// Runs a command, without a shell, which is ended with all that it started after this `limit`.
 /// It learns which guest this is about from `VIRTIO_WATCHDOG_GUEST`, in the configuration's words,
 /// and of what happened from `VIRTIO_WATCHDOG_CAUSE`, in ours: the guest says nothing to it.
-pub(super) fn run(command: &[String], guest: &str, cause: &str) -> io::Result<()> {
-    run_within(command, guest, cause, COMMAND)
-}
-
-fn run_within(command: &[String], guest: &str, cause: &str, limit: Duration) -> io::Result<()> {
+pub(super) fn run(command: &[String], guest: &str, cause: &str, limit: Duration) -> io::Result<()> {
     let (program, arguments) = command.split_first().ok_or(ErrorKind::InvalidInput)?;
     let mut child = Command::new(program)
         .args(arguments)
@@ -69,9 +62,14 @@ fn ends_within(child: Pid, limit: Duration) -> io::Result<bool> {
 }
 
 /// Restarts a unit of systemd. That it is about to is all that is waited for.
-pub(super) fn restart_unit(unit: &str, guest: &str, cause: &str) -> io::Result<()> {
+pub(super) fn restart_unit(
+    unit: &str,
+    guest: &str,
+    cause: &str,
+    limit: Duration,
+) -> io::Result<()> {
     let command = ["systemctl", "--no-block", "restart", "--", unit].map(str::to_owned);
-    run(&command, guest, cause)
+    run(&command, guest, cause, limit)
 }
 
 /// Sends `message` to the datagram socket at `path`, or to who started us as a status.
@@ -104,16 +102,16 @@ mod tests {
         let test = "test \"$1 $2\" = '; false a  b' && test $VIRTIO_WATCHDOG_GUEST = radio \
                     && test \"$VIRTIO_WATCHDOG_CAUSE\" = boot";
         let command = command(&["/bin/sh", "-c", test, "sh", "; false", "a  b"]);
-        run(&command, "radio", "boot").unwrap();
+        run(&command, "radio", "boot", LIMIT).unwrap();
     }
 
     #[test]
     fn a_command_that_fails_or_is_not_there_is_an_error() {
-        let failed = run(&command(&["/bin/sh", "-c", "exit 3"]), "", "");
+        let failed = run(&command(&["/bin/sh", "-c", "exit 3"]), "", "", LIMIT);
         assert!(failed.unwrap_err().to_string().contains('3'));
-        let missing = run(&command(&["/nonexistent"]), "", "");
+        let missing = run(&command(&["/nonexistent"]), "", "", LIMIT);
         assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
-        run(&[], "", "").unwrap_err();
+        run(&[], "", "", LIMIT).unwrap_err();
     }
 
     #[test]
@@ -126,7 +124,7 @@ mod tests {
         // Two processes that hold the fifo open for writing, and wait for ever.
         let hang = "exec 3<>\"$1\"; cat <&3 & cat <&3";
         let command = command(&["/bin/sh", "-c", hang, "sh", path.to_str().unwrap()]);
-        let hung = run_within(&command, "", "", Duration::from_millis(300));
+        let hung = run(&command, "", "", Duration::from_millis(300));
         assert_eq!(hung.unwrap_err().kind(), ErrorKind::TimedOut);
         // Hangs up when nobody has it open for writing.
         let limit = Timespec::try_from(LIMIT).unwrap();

@@ -41,6 +41,8 @@ pub struct Plan {
     pub control: Option<Control>,
     /// What is done, one after the other until the guest is reset or gone.
     pub stages: Vec<Stage>,
+    /// How long a command may take.
+    pub command_limit: Duration,
     /// How soon that is done again, if something could not be done and the rest did not help.
     pub pause: Duration,
     /// For how many failures that is done within [`window`](Self::window).

@@ -57,6 +57,7 @@ impl Rig {
             guest: "guest".into(),
             control,
             stages: stages.iter().map(|stage| stage.parse().unwrap()).collect(),
+            command_limit: LIMIT,
             pause: Duration::from_secs(1000),
             max_resets: 5,
             window: Duration::from_secs(900),

@@ -108,6 +108,22 @@ fn a_stage_that_fails_is_followed_by_the_next_at_once() {
 }
 
 #[test]
+fn a_command_that_hangs_is_ended_and_followed_by_the_next_stage() {
+    let (victim, limit) = (Victim::new(), Duration::from_millis(100));
+    let stages = ["exec@1000=/bin/sleep infinity", "kill"];
+    let mut rig = Rig::with(&stages, None, |plan| plan.command_limit = limit);
+    rig.report(Report::Connected(Some(victim.id())));
+    rig.report(Report::Failed(FAILURE));
+    assert_eq!(victim.signal(), Some(KILL));
+    rig.report(Report::Disconnected);
+    rig.report(Report::Due(FAILURE));
+    assert_eq!(rig.verdict(), Verdict::Act);
+    let stages = rig.stages();
+    assert_eq!(stages[0], stage("exec", "failed: took longer than 0.1 s"));
+    assert_eq!(stages[1], stage("kill", "gone"));
+}
+
+#[test]
 fn a_reset_of_which_nothing_comes_is_followed_by_the_next_stage() {
     let victim = Victim::new();
     let mut rig = Rig::new(&["exec@0.1=/bin/true", "term@0.1", "kill"], None);
