@@ -35,7 +35,9 @@
 //!   knows nothing of before: the device is reset, and earlier replies do nothing.
 //! * A guest's fault is answered, with the device's own error or with nothing, and the ring goes
 //!   on. A ring whose own words cannot be true is left alone until the driver sets it up again.
-//! * Locks are taken in the order device, ring; never two guests' together.
+//! * A guest whose memory goes away, because its file was truncated or the host has no page for it,
+//!   loses its session. The daemon catches the SIGBUS; any other ends it, as ever.
+//! * Locks are taken in the order device, memory, ring; never two guests' together.
 //!
 //! # Without a daemon
 //!

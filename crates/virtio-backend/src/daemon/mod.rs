@@ -29,6 +29,7 @@ use signal_hook::iterator::Signals;
 use self::config::{File, GuestTable};
 use self::options::Options;
 use self::socket::Socket;
+use crate::vhost_user::survive;
 use crate::{Device, Guest, Watch};
 
 pub use toml::Spanned;
@@ -153,6 +154,7 @@ pub fn main<D: Daemon>() -> ExitCode {
 fn run<D: Daemon>(options: Options<D::Options>) -> anyhow::Result<()> {
     let handed_over = socket::handed_over(options.fd)?;
     start_log(options.verbose);
+    survive();
     raise_limit().context("limit of open files")?;
     // From here on a signal waits until there is something to end.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;

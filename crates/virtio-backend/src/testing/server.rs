@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use tempfile::TempDir;
 
 use super::LIMIT;
+use crate::vhost_user::survive;
 use crate::{Device, Guest, Watch, lock};
 
 /// One guest's device behind a socket, as a daemon serves it. Stops when dropped.
@@ -26,6 +27,7 @@ pub struct Server<D: Device> {
 impl<D: Device> Server<D> {
     /// Serves the device that `make` makes, on a socket of its own.
     pub fn new(make: impl FnOnce(&Watch) -> D) -> Self {
+        survive();
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(socket(&directory)).unwrap();
         let watch = Watch::new().unwrap();

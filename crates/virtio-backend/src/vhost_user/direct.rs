@@ -33,10 +33,10 @@ impl<D: Device> Direct<D> {
         let guest = Guest::new("direct", make(&watch), watch).unwrap();
         let shared = SharedMemory::new(memory.map().clone());
         let vring = |_| Vring::new(shared.clone(), MAX_QUEUE_SIZE).unwrap();
-        Self {
-            session: Arc::new(Session::new(guest).unwrap()),
-            vrings: D::QUEUES.iter().map(vring).collect(),
-        }
+        let vrings = D::QUEUES.iter().map(vring).collect();
+        let session = Arc::new(Session::new(guest).unwrap());
+        session.update_memory(shared).unwrap();
+        Self { session, vrings }
     }
 
     /// The driver accepts `features`.

@@ -9,6 +9,7 @@ mod chain;
 mod direct;
 #[cfg(feature = "testing")]
 mod floor;
+mod lost;
 mod peer;
 mod ring;
 mod session;
@@ -31,6 +32,7 @@ use vm_memory::GuestMemoryMmap;
 pub use self::direct::Direct;
 #[cfg(feature = "testing")]
 pub(crate) use self::floor::Floor;
+pub(crate) use self::lost::survive;
 use self::ring::Memory;
 use self::session::Session;
 use crate::{Device, Watch, lock};
@@ -117,6 +119,11 @@ impl<D: Device> Guest<D> {
     /// Ends [`serve`](Self::serve), and the session that it is in.
     pub fn stop(&self) {
         raise(&self.quit);
+        self.hang_up();
+    }
+
+    /// Ends the session there is.
+    fn hang_up(&self) {
         if let Some(session) = &*lock(&self.session) {
             session.shutdown();
         }
@@ -185,12 +192,16 @@ impl<D: Device> Guest<D> {
         }
         self.notice(Level::Info, format_args!("connected"));
         *lock(&self.session) = daemon.shutdown_handle();
-        if self.stopped_within(Timespec::default()) {
+        // Either may have come before there was something to end.
+        if self.stopped_within(Timespec::default()) || session.is_lost() {
             daemon.request_shutdown();
         }
         let ended = daemon.wait();
         lock(&self.session).take();
         match ended {
+            _ if session.is_lost() => {
+                self.notice(Level::Warn, format_args!("disconnected: {}", lost::REASON));
+            }
             Ok(())
             | Err(Error::HandleRequest(
                 VhostUserError::Disconnected | VhostUserError::PartialMessage,

@@ -18,14 +18,16 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use vhost_user_backend::{VhostUserBackend, VringEpollHandler, VringMutex, VringState, VringT};
 use virtio_bindings::bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
 use virtio_queue::{DescriptorChain, Error, Queue as VirtQueue, QueueOwnedT, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::epoll::EventSet;
 
 use super::chain::{PIECE, Writable};
+use super::lost::{Guarded, REASON};
 use crate::reply::pieces_of;
 use crate::{Events, Reply, Ring, Urgency, lock};
 
-/// A guest's memory, which the front end may replace at any time.
+/// A guest's memory, which the front end may replace at any time. A ring uses what it is
+/// [moved to](Vring::move_to), which is guarded.
 pub(super) type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
 
 /// The ring type that vhost-user-backend works with.
@@ -33,7 +35,6 @@ pub(super) type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
 pub(super) struct Vring(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    memory: Memory,
     pub(super) state: Mutex<State>,
     /// Locked after `state`, by whoever needs both.
     pub(super) vring: VringMutex<Memory>,
@@ -42,6 +43,7 @@ pub(super) struct Inner {
 }
 
 pub(super) struct State {
+    memory: Arc<Guarded>,
     pub(super) phase: Phase,
     /// Tells replies and events of this life from those of former ones.
     life: u32,
@@ -114,9 +116,7 @@ impl Vring {
         ring.go_on();
         match ring.take(request, limit) {
             Some((head, room)) => {
-                if mem::take(&mut ring.state.listening)
-                    && ring.vring.disable_notification().is_err()
-                {
+                if mem::take(&mut ring.state.listening) && ring.ask_for_no_kicks().is_err() {
                     ring.state.breaks("used ring outside memory");
                 }
                 let weak: Weak<Inner> = Arc::downgrade(&self.0);
@@ -136,7 +136,7 @@ impl Vring {
         let is_next = |index: Wrapping<u16>| index.0 != next;
         ring.running()
             && queue
-                .avail_idx(&*ring.memory, Ordering::Acquire)
+                .avail_idx(&**ring.state.memory, Ordering::Acquire)
                 .map_or(true, is_next)
     }
 
@@ -179,9 +179,9 @@ impl Vring {
         }
     }
 
-    /// Waits for who is at the ring now. Who comes later sees the memory that there is then.
-    pub(super) fn settle(&self) {
-        drop(self.0.lock());
+    /// The ring is in this memory from now on. Waits for who is at the ring.
+    pub(super) fn move_to(&self, memory: &Arc<Guarded>) {
+        lock(&self.0.state).memory = Arc::clone(memory);
     }
 
     /// Whether a life of this ring has ended since this was asked last.
@@ -198,6 +198,7 @@ impl Vring {
 impl Inner {
     pub(super) fn new(memory: Memory, max_queue_size: u16) -> Result<Self, Error> {
         let state = State {
+            memory: Arc::default(),
             phase: Phase::Fresh,
             life: 0,
             introduced: false,
@@ -212,8 +213,7 @@ impl Inner {
             piece: Box::new([0; PIECE]),
         };
         Ok(Self {
-            vring: VringMutex::new(memory.clone(), max_queue_size)?,
-            memory,
+            vring: VringMutex::new(memory, max_queue_size)?,
             state: Mutex::new(state),
             reset: AtomicBool::new(false),
         })
@@ -223,7 +223,6 @@ impl Inner {
         Locked {
             state: lock(&self.state),
             vring: self.vring.get_mut(),
-            memory: self.memory.memory(),
         }
     }
 }
@@ -251,11 +250,10 @@ impl State {
     }
 }
 
-/// A ring, and the memory it is in, for as long as nobody else touches it.
+/// A ring, for as long as nobody else touches it.
 pub(super) struct Locked<'a> {
     pub(super) state: MutexGuard<'a, State>,
     pub(super) vring: MutexGuard<'a, VringState<Memory>>,
-    memory: <Memory as GuestAddressSpace>::T,
 }
 
 impl Locked<'_> {
@@ -284,7 +282,7 @@ impl Locked<'_> {
             return None;
         }
         let state = &mut *self.state;
-        let Ok(chain) = next_chain(self.vring.get_queue_mut(), &self.memory) else {
+        let Ok(chain) = next_chain(self.vring.get_queue_mut(), &state.memory) else {
             state.breaks("available ring outside memory, or its index jumped");
             return None;
         };
@@ -296,7 +294,12 @@ impl Locked<'_> {
                 writable,
             }) => {
                 *taken = true;
-                let room = writable.walk(chain, &self.memory, request, limit);
+                let room = writable.walk(chain, &state.memory, request, limit);
+                if state.memory.is_lost() {
+                    // That may not be what the driver wrote.
+                    state.breaks(REASON);
+                    return None;
+                }
                 if room.is_none() {
                     state.fault = Some("broken descriptor chain");
                     request.clear();
@@ -319,12 +322,17 @@ impl Locked<'_> {
         chain.taken = false;
         let written = chain
             .writable
-            .write(&self.memory, range, &mut state.piece, source);
+            .write(&state.memory, range, &mut state.piece, source);
+        if state.memory.is_lost() {
+            // The driver shall not take what is there for the answer.
+            state.breaks(REASON);
+            return;
+        }
         let written = u32::try_from(written).unwrap_or(u32::MAX);
         let queue = self.vring.get_queue_mut();
-        if queue.add_used(&*self.memory, head, written).is_err() {
+        if queue.add_used(&**state.memory, head, written).is_err() {
             state.breaks("used ring outside memory");
-        } else if wants_interrupt(queue, &self.memory) {
+        } else if wants_interrupt(queue, &state.memory) {
             match self.vring.get_call() {
                 // Fails if so many interrupts are pending that one more makes no difference.
                 Some(call) => call.notify().unwrap_or_default(),
@@ -339,10 +347,17 @@ impl Locked<'_> {
             return false;
         }
         self.state.listening = true;
-        self.vring.enable_notification().unwrap_or_else(|_| {
+        let queue = self.vring.get_queue_mut();
+        let more = queue.enable_notification(&**self.state.memory);
+        more.unwrap_or_else(|_| {
             self.state.breaks("used ring outside memory");
             false
         })
+    }
+
+    fn ask_for_no_kicks(&mut self) -> Result<(), Error> {
+        let queue = self.vring.get_queue_mut();
+        queue.disable_notification(&**self.state.memory)
     }
 
     pub(super) fn go_on(&mut self) {

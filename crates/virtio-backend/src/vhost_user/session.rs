@@ -3,6 +3,7 @@
 //! One front end's connection: what vhost-user-backend asks, answered by the guest's device.
 
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -20,6 +21,7 @@ use virtio_bindings::bindings::virtio_ring::{
 use vm_memory::{GuestAddressSpace, GuestMemoryBackend, GuestMemoryRegion};
 use vmm_sys_util::epoll::EventSet;
 
+use super::lost::{Guarded, REASON};
 use super::ring::{Memory, Next, Pause, Vring};
 use super::{Guest, State, raise};
 use crate::{Device, Queue, lock};
@@ -47,13 +49,15 @@ pub(super) struct Session<D: Device> {
     stopped: AtomicBool,
     /// The rings, which vhost-user-backend shows with each event, but not for RESET_DEVICE.
     vrings: OnceLock<Vec<Vring>>,
+    /// The memory that the rings are in. Locked before them.
+    memory: Mutex<Arc<Guarded>>,
     /// The worker, which has the session.
     worker: OnceLock<Weak<VringEpollHandler<Arc<Self>>>>,
     /// Kept open: User-Mode Linux takes its end for the end of the device.
     channel: Mutex<Option<Backend>>,
-    /// Wakes the worker, for another turn or because the session is over. vhost-user-backend has an
-    /// event of its own for the latter, and leaks it.
-    wake: OwnedFd,
+    /// Wakes the worker: for another turn, because the memory is lost, or because the session is over.
+    /// vhost-user-backend has an event of its own for the latter, and leaks it.
+    wake: Arc<OwnedFd>,
     over: AtomicBool,
 }
 
@@ -88,9 +92,10 @@ impl<D: Device> Session<D> {
             negotiated: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             vrings: OnceLock::new(),
+            memory: Mutex::default(),
             worker: OnceLock::new(),
             channel: Mutex::new(None),
-            wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            wake: Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?),
             over: AtomicBool::new(false),
         })
     }
@@ -108,6 +113,11 @@ impl<D: Device> Session<D> {
     pub(super) fn end(&self) {
         self.over.store(true, Ordering::Release);
         raise(&self.wake);
+    }
+
+    /// Whether the guest has lost its memory, and the session is to end.
+    pub(super) fn is_lost(&self) -> bool {
+        lock(&self.memory).is_lost()
     }
 
     /// Tells the device what the front end did since the last event.
@@ -251,17 +261,26 @@ impl<D: Device> VhostUserBackend for Session<D> {
 
     /// The memory was replaced: what is being written goes to the former one, so that has to end.
     /// A command that a device runs is not to have it.
+    ///
+    /// Nobody uses it before it is guarded: a ring is moved to it after that, and what
+    /// vhost-user-backend reads itself comes later on this thread.
     fn update_memory(&self, memory: Memory) -> io::Result<()> {
-        for region in memory.memory().iter() {
+        let memory = memory.memory();
+        for region in memory.iter() {
             if let Some(file) = region.file_offset() {
                 fcntl_setfd(file.file(), FdFlags::CLOEXEC)?;
             }
         }
-        self.vrings
-            .get()
-            .into_iter()
-            .flatten()
-            .for_each(Vring::settle);
+        let guarded = Arc::new(Guarded::new((*memory).clone(), &self.wake));
+        let mut current = lock(&self.memory);
+        for vring in self.vrings.get().into_iter().flatten() {
+            vring.move_to(&guarded);
+        }
+        let former = mem::replace(&mut *current, guarded);
+        if former.is_lost() {
+            // What was lost may be in the new one as well, where it looks as if it were there.
+            return Err(io::Error::other(REASON));
+        }
         Ok(())
     }
 
@@ -287,7 +306,14 @@ impl<D: Device> VhostUserBackend for Session<D> {
         vrings: &[Vring],
         _thread: usize,
     ) -> io::Result<()> {
-        self.vrings.get_or_init(|| vrings.to_vec());
+        if self.vrings.get().is_none() {
+            // Locked until they are known, so that they miss no other memory.
+            let memory = lock(&self.memory);
+            for vring in vrings {
+                vring.move_to(&memory);
+            }
+            self.vrings.get_or_init(|| vrings.to_vec());
+        }
         let mut state = lock(&self.guest.state);
         let State { device, request } = &mut *state;
         self.catch_up(device, vrings);
@@ -313,7 +339,10 @@ impl<D: Device> VhostUserBackend for Session<D> {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             None => {
-                rustix::io::read(&self.wake, &mut [0; 8]).ok();
+                rustix::io::read(&*self.wake, &mut [0; 8]).ok();
+                if self.is_lost() {
+                    self.guest.hang_up();
+                }
                 for (queue, vring) in (0..).zip(vrings) {
                     self.serve(queue, vring, device, request);
                 }

@@ -10,6 +10,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod guests;
+mod lost;
 mod sessions;
 mod settings;
 mod watching;
