@@ -203,6 +203,23 @@ fn sigterm_ends_a_daemon_with_a_request_in_flight() {
 }
 
 #[test]
+fn a_guest_whose_memory_goes_away_ends_no_daemon() {
+    let guest = "[[guest]]\nname = 'NAME'\nsocket = 'DIR/NAME'\n";
+    let guests = ["a", "b"].map(|name| guest.replace("NAME", name));
+    let daemon = Program::configured(DAEMON, &guests.concat());
+    let [path, other] = ["a", "b"].map(|name| daemon.folder().join(name));
+    let vm = Vm::boot(&path, feature::ALL, &[4]).unwrap();
+
+    vm.memory.lose(0x10_0000);
+    vm.rings.first().unwrap().kick();
+
+    daemon.expect("warn: a: disconnected: its memory is gone");
+    use_device(&other);
+    use_device(&path);
+    assert_eq!(terminate(daemon), Some(0));
+}
+
+#[test]
 fn a_file_that_took_the_place_of_the_socket_is_not_removed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rng.sock");
