@@ -8,7 +8,7 @@ use std::time::Duration;
 use virtio_backend::{Token, Watch};
 
 /// A GPIO chip of the host, which guests share. No two use the same line.
-pub trait Chip: Send + Sync {
+pub trait Chip {
     /// The names of its lines, in the order of their numbers. A line that has no name is an empty
     /// one.
     ///

@@ -51,7 +51,7 @@ impl fmt::Display for Abi {
 /// A [`Chip`] of the host's kernel.
 ///
 /// When the chip goes away its lines fail. When it returns they are used as before.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct LinuxChip(Arc<Shared>);
 
 #[derive(Debug)]
