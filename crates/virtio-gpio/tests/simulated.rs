@@ -120,9 +120,10 @@ fn an_open_drain_is_high_unless_somebody_pulls_it_low() {
 fn the_line_that_toggles_has_an_edge_twice_a_second() {
     let chip = SimulatedChip::new();
     let (mut line, watch) = plain(&chip, 10);
+    let start = Instant::now();
     line.configure(Usage::Input(Edges::Both)).unwrap();
-    let mut edges = Vec::new();
-    while edges.len() < 3 {
+    let mut levels = Vec::new();
+    while levels.len() < 3 {
         let limit = Timespec {
             tv_sec: 5,
             tv_nsec: 0,
@@ -131,16 +132,15 @@ fn the_line_that_toggles_has_an_edge_twice_a_second() {
         assert_ne!(poll(&mut fds, Some(&limit)), Ok(0), "no edge");
         assert!(says(&watch));
         if line.edge().unwrap() {
-            edges.push((Instant::now(), line.value().unwrap()));
+            levels.push(line.value().unwrap());
         }
     }
-    for pair in edges.windows(2) {
-        let [(before, was), (after, is)] = pair else {
-            continue;
-        };
-        assert_ne!(was, is);
-        assert!(after.duration_since(*before) >= Duration::from_millis(400));
-    }
+    assert!(matches!(
+        levels[..],
+        [true, false, true] | [false, true, false]
+    ));
+    // Heard late they may be, but not early.
+    assert!(start.elapsed() >= Duration::from_secs(1));
 }
 
 #[test]
