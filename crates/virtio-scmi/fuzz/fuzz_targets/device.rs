@@ -58,7 +58,13 @@ enum Step {
         milliseconds: u16,
     },
     Broken(bool),
+    /// By the host, while it is there.
+    ResetByName {
+        who: bool,
+    },
 }
+
+const NAMES: [&str; 2] = ["trusted", "other"];
 
 struct Guest {
     scmi: Scmi,
@@ -156,7 +162,7 @@ fn description() -> Description {
         ],
         regulators: vec![Regulator {
             name: "vdd".into(),
-            level: 0,
+            level: -100,
             range: Some(VoltageRange {
                 min: -100,
                 max: 1000,
@@ -165,10 +171,7 @@ fn description() -> Description {
             ramp: 1000,
             shared: true,
             ..Regulator::default()
-        }]
-        .into_iter()
-        .map(|vdd| Regulator { level: -100, ..vdd })
-        .collect(),
+        }],
     }
 }
 
@@ -191,6 +194,7 @@ impl World {
                 } else {
                     Access::Switch
                 },
+                max: grant.name.starts_with("a-pll").then_some(200),
                 on: grant.kind == Kind::Clock,
                 device: 1,
                 alias: (grant.kind == Kind::Power).then(|| "mine".into()),
@@ -201,7 +205,7 @@ impl World {
             // The one that is given everything is trusted.
             let trusted = profile == Profile::V3_2;
             let agent = Agent {
-                name: "guest",
+                name: NAMES[usize::from(!trusted)],
                 profile,
                 trusted,
                 grants,
@@ -275,6 +279,10 @@ impl World {
                 self.guests[0].scmi.ready(Token(1));
             }
             Step::Broken(broken) => self.board.set_broken(broken),
+            Step::ResetByName { who } => {
+                let name = NAMES[usize::from(who)];
+                self.board.reset(name).unwrap();
+            }
         }
         self.guests.iter_mut().for_each(Guest::poll);
     }

@@ -8,13 +8,6 @@ use virtio_backend::testing::reply;
 use crate::common::*;
 
 #[test]
-fn the_device_offers_channels_from_the_platform() {
-    let guest = Host::new().guest();
-    assert_eq!(guest.scmi.features(), 1);
-    assert_eq!(guest.scmi.config(), []);
-}
-
-#[test]
 fn a_response_fits_the_room_there_is() {
     let mut guest = Host::new().guest();
     for (room, expected) in [
