@@ -211,7 +211,7 @@ impl Actor {
     }
 
     /// The guest has reset itself. Has it too often, to have booted?
-    pub(super) fn loops(&mut self) -> bool {
+    fn loops(&mut self) -> bool {
         let Plan {
             window, max_resets, ..
         } = self.plan;
@@ -254,10 +254,14 @@ impl Actor {
         let is_last = self.is_exhausted;
         let word = cause(failure.cause);
         warn!("{}: failed: {word}", self.plan.guest);
-        let view = match failure.cause {
-            Cause::Channel(_) | Cause::Boot => std::mem::take(&mut self.last_view),
-            Cause::Restart | Cause::Panic | Cause::Relayed => self.view(),
-        };
+        let mut view = std::mem::take(&mut self.last_view);
+        let is_of_timer = matches!(failure.cause, Cause::Channel(_) | Cause::Boot);
+        // No timer ran out for a guest in a crash loop, or for what is tried again.
+        if !is_of_timer || view.now.is_empty() {
+            view = self.view();
+        }
+        // It is not about the guest that comes next.
+        self.seen = None;
         let mut record = self.record(failure, &view);
         let mut conclusion = "nothing helped";
         let mut all_done = true;
