@@ -97,7 +97,10 @@ fn is_reset(hang: &str) -> Result<()> {
     machine.reads_entropy()?;
     machine.send(hang)?;
     host.wait_for("reset")?;
-    ensure!(host.records()?.len() == 2, "{}", host.daemon.log());
+    let mut records = host.records()?;
+    // What spins may do so on a busy host.
+    records.retain(|record| record["outcome"] != "excused");
+    ensure!(records.len() == 2, "{}", host.daemon.log());
     Ok(())
 }
 
