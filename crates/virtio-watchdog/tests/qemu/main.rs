@@ -47,6 +47,11 @@ fn main() -> ExitCode {
             never_boots,
         ),
         trial(
+            "a_guest_in_a_crash_loop_is_reset_and_then_paused",
+            QEMU,
+            loops,
+        ),
+        trial(
             "a_guest_whose_host_is_overloaded_is_excused",
             QEMU,
             is_starved,
@@ -173,6 +178,26 @@ fn never_boots() -> Result<()> {
         machine.qmp("query-status")?["status"] == "paused",
         "not paused"
     );
+    Ok(())
+}
+
+/// The guest boots each time, and resets itself.
+fn loops() -> Result<()> {
+    let times = "--timeout 300 --boot-timeout 300";
+    let mut host = Host::start(&format!("--carrier rng {times} --max-resets 1 --last stop"))?;
+    let mut machine = host.boot()?;
+    let crash = "echo b >/proc/sysrq-trigger";
+    machine.send(crash)?;
+    machine.wait_for_boot()?;
+    ensure!(host.records()?.is_empty(), "{}", host.daemon.log());
+    for outcome in ["reset", "paused"] {
+        machine.send(crash)?;
+        let record = host.wait_for(outcome)?;
+        ensure!(record["cause"] == "boot", "{record}");
+        if outcome == "reset" {
+            machine.wait_for_boot()?;
+        }
+    }
     Ok(())
 }
 
