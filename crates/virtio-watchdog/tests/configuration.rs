@@ -337,8 +337,9 @@ fn wait_for_state(id: Pid, state: char) {
     let tasks = format!("/proc/{}/task", id.as_raw_nonzero());
     let is_so = || {
         std::fs::read_dir(&tasks).unwrap().all(|task| {
-            let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
-            stat.contains(&format!(") {state} "))
+            // One that has just ended is in no state.
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
+            stat.is_ok_and(|stat| stat.contains(&format!(") {state} ")))
         })
     };
     while !is_so() {
