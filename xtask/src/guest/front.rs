@@ -7,6 +7,7 @@ use std::fmt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
@@ -90,8 +91,11 @@ impl Front {
     }
 
     pub(super) fn program(self, image: &Image) -> PathBuf {
-        self.qemu()
-            .map_or_else(|| image.kernel.clone(), PathBuf::from)
+        match self.qemu() {
+            Some(qemu) => qemu.into(),
+            None if keeps_its_layout() => "setarch".into(),
+            None => image.kernel.clone(),
+        }
     }
 
     /// QEMU connects to its monitor's socket, so that nobody has to wait for it to appear.
@@ -170,8 +174,26 @@ pub(super) fn virt_device_tree(folder: &Path) -> Result<PathBuf> {
     Ok(blob)
 }
 
+/// Whether programs can be started without randomized addresses, which a container may forbid.
+///
+/// User-Mode Linux takes the gap before its heap, of up to a gigabyte, for memory to manage. With some
+/// such layouts it hangs before its first message, in one of some forty starts.
+fn keeps_its_layout() -> bool {
+    static KEEPS: LazyLock<bool> = LazyLock::new(|| {
+        let program = Command::new("setarch").args(["-R", "true"]).output();
+        program.is_ok_and(|output| output.status.success())
+    });
+    *KEEPS
+}
+
 fn uml(image: &Image, folder: &Path, kernel_arguments: &str) -> Vec<String> {
-    let mut args = words("rdinit=/init con=null con0=null,fd:2 con1=fd:0,fd:1 tty=/dev/tty1");
+    let mut args = Vec::new();
+    if keeps_its_layout() {
+        args.extend(["-R".to_owned(), image.kernel.display().to_string()]);
+    }
+    args.extend(words(
+        "rdinit=/init con=null con0=null,fd:2 con1=fd:0,fd:1 tty=/dev/tty1",
+    ));
     args.extend(words(kernel_arguments));
     args.push(format!("mem={MEMORY}M"));
     args.push(format!("initrd={}", image.initramfs.display()));
