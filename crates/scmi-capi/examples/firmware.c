@@ -56,8 +56,11 @@ static struct {
 
 static struct scmi_engine engine;
 
-/* The ramp of the regulator that goes on, which ends when the board's timer says so. */
-static uint32_t ramp;
+/*
+ * The ramp of the regulator that goes on, which ends when the board's timer says so, and the one whose place it took.
+ * Once one is complete, to say so again does nothing.
+ */
+static uint32_t ramp, before;
 
 static int32_t switch_power(void *context, uint16_t domain, bool on)
 {
@@ -153,6 +156,7 @@ static int32_t set_level(void *context, uint16_t domain, int32_t level, uint32_t
 {
     (void)context, (void)domain;
     registers.level = level;
+    before = ramp;
     ramp = ticket;
     return SCMI_LATER;
 }
@@ -253,6 +257,8 @@ static void answer(uint32_t agent)
         length = sizeof(request);
     board_read(request, mailbox->message, length);
     int32_t answered = scmi_handle(&engine, agent, request, length, response, sizeof(response), &ticket);
+    /* The end of a ramp that goes elsewhere now is to be heard too. In set_level the engine was in use. */
+    scmi_complete(&engine, before, SCMI_SUCCESS);
     while (answered < 0) {
         /* Somebody waits for the regulator, which takes its time. */
         scmi_complete(&engine, ramp, SCMI_SUCCESS);

@@ -324,6 +324,27 @@ fn what_comes_later_comes_by_the_other_mailbox() {
 }
 
 #[test]
+fn a_level_whose_place_another_one_takes_comes_too() {
+    let mut board = Board::boot();
+    for (level, is_first) in [(900_000, true), (925_000, false), (950_000, false)] {
+        assert_eq!(
+            board.ask(APPLICATION, &[0x5c07, 0, 1, level]),
+            [0x5c07, SUCCESS]
+        );
+        // The end of the one before says what the level is by now.
+        let ended = (!is_first).then(|| vec![0x5e07, SUCCESS, 0, level]);
+        assert_eq!(board.event(APPLICATION), ended);
+    }
+    board.happen(b't');
+    assert_eq!(
+        board.event(APPLICATION).unwrap(),
+        [0x5e07, SUCCESS, 0, 950_000]
+    );
+    board.happen(b't');
+    assert_eq!(board.event(APPLICATION), None);
+}
+
+#[test]
 fn the_firmware_ends_when_its_board_does() {
     let mut board = Board::boot();
     board.doorbell.write_all(b"?").unwrap();
