@@ -149,7 +149,8 @@ struct scmi_clock {
    */
   const uint16_t *parents;
   /**
-   * The other clocks whose rates follow a change of this one's rate or parent.
+   * The other clocks whose rates follow a change of this one's rate or parent. They, and how many there are, may
+   * change when a clock gets another parent or its own back: in `set_rate`, `set_parent` and `restore_clock`.
    */
   const uint16_t *dependents;
   /**
@@ -307,8 +308,8 @@ typedef int32_t (*Switching)(void*, uint16_t, bool);
 /**
  * The hardware: what there is, and functions that do what is asked of it. They get the context, and return
  * `SCMI_SUCCESS` or another status. Those that get a ticket may return `SCMI_LATER`, for `scmi_complete` to be called
- * with the ticket when they are done. All others are done when they return, and hold up all agents until then. A
- * function that is null is not supported.
+ * with the ticket when they are done, also if another operation on the same resource took its place before. All others
+ * are done when they return, and hold up all agents until then. A function that is null is not supported.
  */
 struct scmi_platform {
   /**
@@ -621,7 +622,7 @@ extern "C" {
  *
  * # Safety
  * Nothing is null but what counts 0, strings end with a NUL, and tables have what they count. All of it stays as it
- * is, and the engine's memory the engine's alone, as long as that is in use.
+ * is, but for the dependents of clocks, and the engine's memory the engine's alone, as long as that is in use.
  */
 int32_t scmi_init(struct scmi_engine *engine,
                   const struct scmi_platform *platform,

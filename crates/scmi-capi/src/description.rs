@@ -22,7 +22,8 @@ pub struct scmi_clock {
     pub rates: *const u64,
     /// The clocks that it can come from.
     pub parents: *const u16,
-    /// The other clocks whose rates follow a change of this one's rate or parent.
+    /// The other clocks whose rates follow a change of this one's rate or parent. They, and how many there are, may
+    /// change when a clock gets another parent or its own back: in `set_rate`, `set_parent` and `restore_clock`.
     pub dependents: *const u16,
     /// How many there are.
     pub rate_count: u16,

@@ -56,7 +56,7 @@ pub const SCMI_ASKED: i32 = 1;
 ///
 /// # Safety
 /// Nothing is null but what counts 0, strings end with a NUL, and tables have what they count. All of it stays as it
-/// is, and the engine's memory the engine's alone, as long as that is in use.
+/// is, but for the dependents of clocks, and the engine's memory the engine's alone, as long as that is in use.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn scmi_init(
     engine: *mut scmi_engine,

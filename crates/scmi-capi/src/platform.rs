@@ -18,8 +18,8 @@ type Switching = Option<extern "C" fn(*mut c_void, u16, bool) -> i32>;
 
 /// The hardware: what there is, and functions that do what is asked of it. They get the context, and return
 /// `SCMI_SUCCESS` or another status. Those that get a ticket may return `SCMI_LATER`, for `scmi_complete` to be called
-/// with the ticket when they are done. All others are done when they return, and hold up all agents until then. A
-/// function that is null is not supported.
+/// with the ticket when they are done, also if another operation on the same resource took its place before. All others
+/// are done when they return, and hold up all agents until then. A function that is null is not supported.
 #[repr(C)]
 pub struct scmi_platform {
     /// At most 15 characters.

@@ -3,15 +3,15 @@
 //! The hardware, as the protocols see it: what there is, and what can be done with it.
 //!
 //! Resources have the platform's numbers here, never an agent's. Descriptions are given for an agent, whose names and
-//! limits may be its own; they do not change while the engine lives.
+//! limits may be its own; they do not change while the engine lives, but for [`Clock::dependents`].
 //!
 //! What gets a [`Ticket`] may be done later, and says [`When`]: [`Clocks::set_rate`], [`Sensors::measure`],
 //! [`Resets::reset`] and [`Voltages::set_level`]. All else is done when its function returns, switching included. Until
 //! then the engine is in use, and whatever keeps others from it meanwhile, such as a lock around it, keeps them waiting:
 //! one slow switch holds up all agents.
 //!
-//! An operation on a resource takes the place of an earlier one that is still going on. Errors are what the agent is
-//! answered.
+//! An operation on a resource takes the place of an earlier one that is still going on, of which the engine is to be
+//! told too that it is complete: its agent may wait for that. Errors are what the agent is answered.
 
 use crate::{Status, Ticket, Values};
 
@@ -128,7 +128,7 @@ pub struct Clock<'a> {
     /// The clocks that it can come from.
     pub parents: &'a [u16],
     /// The other clocks whose rates follow a change of this one's rate or parent: what it feeds, and what is fed by a
-    /// PLL that is set for it.
+    /// PLL that is set for it. They may change when a clock gets another parent.
     pub dependents: &'a [u16],
     /// How long it may take to switch it on, in microseconds; 0 if that is not known.
     pub enable_latency: u32,
