@@ -6,6 +6,7 @@
 use std::env;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::{Failed, Trial};
@@ -16,6 +17,9 @@ use crate::trial::trial;
 
 /// Set where the test runs in a guest.
 const INSIDE: &str = "VIRTIO_BACKENDS_INSIDE";
+
+/// A whole test, which is one command to the guest.
+const TEST: Duration = Duration::from_secs(300);
 
 /// What the guest has beside the host's files: its own devices, and its own root in `/dev/guest`.
 const MOUNT: &str = "mkdir /host /dev/guest && mount -o bind / /dev/guest && \
@@ -61,9 +65,10 @@ pub fn busybox(command: &str) -> Result<()> {
 
 fn play(guest: &mut Guest, name: &str) -> Result<()> {
     let program = env::current_exe()?;
-    guest.check(&format!(
+    let command = format!(
         "TMPDIR=/dev {INSIDE}=1 chroot /host '{}' --exact {name}",
         program.display()
-    ))?;
+    );
+    guest.check_within(TEST, &command)?;
     Ok(())
 }

@@ -125,11 +125,15 @@ impl Guest {
 
     /// Runs a shell command in the guest.
     pub fn run(&mut self, command: &str) -> Result<Answer> {
+        self.run_within(COMMAND, command)
+    }
+
+    fn run_within(&mut self, patience: Duration, command: &str) -> Result<Answer> {
         let word = self.send(command)?;
         let (begins, ends) = (format!("{word} begins"), format!("{word} ends "));
         let mut output: Option<String> = None;
         let mut status = None;
-        self.wait(COMMAND, command, |line| {
+        self.wait(patience, command, |line| {
             if line.stream == Stream::Stderr {
                 return false;
             }
@@ -157,7 +161,12 @@ impl Guest {
 
     /// Runs a command that must succeed, and returns what it said.
     pub fn check(&mut self, command: &str) -> Result<String> {
-        let answer = self.run(command)?;
+        self.check_within(COMMAND, command)
+    }
+
+    /// Runs a command that must succeed, and may take longer than others.
+    pub fn check_within(&mut self, patience: Duration, command: &str) -> Result<String> {
+        let answer = self.run_within(patience, command)?;
         ensure!(
             answer.status == 0,
             "{command}: status {}: {}",

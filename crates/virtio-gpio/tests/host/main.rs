@@ -472,7 +472,7 @@ fn no_edge_is_lost() -> Result<()> {
     for count in 0..TOGGLES {
         value = value.not();
         output.set_lone_value(value)?;
-        let seen = input.wait_edge_event(Duration::from_secs(2))?;
+        let seen = input.wait_edge_event(Duration::from_secs(10))?;
         ensure!(seen, "the edge to {value:?} was lost after {count}");
         input.read_edge_event()?;
         // gpio-keys reads the line before it believes the edge.
