@@ -174,6 +174,7 @@ mod tests {
     use std::os::fd::{AsFd, OwnedFd};
 
     use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+    use rustix::io::retry_on_intr;
 
     use super::super::{Abi, Which};
     use super::*;
@@ -224,7 +225,7 @@ mod tests {
     fn says(watch: &Watch, limit: Duration) -> bool {
         let limit = Timespec::try_from(limit).unwrap();
         let mut fds = [PollFd::new(watch, PollFlags::IN)];
-        poll(&mut fds, Some(&limit)).unwrap() > 0
+        retry_on_intr(|| poll(&mut fds, Some(&limit))).unwrap() > 0
     }
 
     #[test]
