@@ -116,8 +116,8 @@ impl Line {
         Ok(())
     }
 
-    /// Enables the interrupt, whose level is then to be [sensed](Self::sense). Linux asks for that without a direction, and for another type without
-    /// disabling first.
+    /// Enables the interrupt, whose level is then to be [sensed](Self::sense). Linux asks for that
+    /// without a direction, and for another type without disabling first.
     pub(crate) fn enable(&mut self, kind: IrqType) -> Result<(), Fault> {
         let enabled = self.try_enable(kind);
         if enabled.is_err() && !matches!(self.state, State::In(Some(_))) {
