@@ -41,7 +41,7 @@ edges=$(xargs </tmp/edges)
 [ "$edges" = "6 6 6" ] || fail "gpiomon saw '$edges'"
 
 before=$(cut -d ' ' -f 1 /proc/uptime)
-timeout 5 gpiomon --num-events=3 "$chip" 10 >/dev/null || fail "the line that toggles does not"
+timeout 25 gpiomon --num-events=3 "$chip" 10 >/dev/null || fail "the line that toggles does not"
 took=$(awk -v before="$before" '{ print ($1 - before) * 1000 }' /proc/uptime)
 
 # A level interrupts for as long as it is active and not masked. No program can ask for that, so a
