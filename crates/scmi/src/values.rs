@@ -155,18 +155,20 @@ impl Values<'_, u64> {
     }
 }
 
-impl Values<'_, i32> {
-    pub(crate) fn contain(self, level: i32) -> bool {
+impl<T: Copy + Ord + Into<i128>> Values<'_, T> {
+    /// Whether something can be set to `value`.
+    #[must_use]
+    pub fn contain(self, value: T) -> bool {
         match self {
-            Self::List(list) => list.contains(&level),
+            Self::List(list) => list.contains(&value),
             Self::Range {
                 lowest,
                 highest,
                 step,
             } => {
-                let over = i64::from(level) - i64::from(lowest);
+                let over = value.into() - lowest.into();
                 let is_step = over.checked_rem(step.into()) == Some(0);
-                (lowest..=highest).contains(&level) && (is_step || level == highest)
+                (lowest..=highest).contains(&value) && (is_step || value == highest)
             }
         }
     }

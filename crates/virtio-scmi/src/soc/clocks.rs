@@ -379,7 +379,7 @@ fn choice(clock: &Clock, rate: u64) -> Result<Choice<u64>, Mistake> {
         }
         None => Choice::List(clock.rates.clone()),
     };
-    if !choice.contains(rate) {
+    if !choice.all().contain(rate) {
         return Err(Mistake::new("rate", "not one that it can be set to"));
     }
     Ok(choice)

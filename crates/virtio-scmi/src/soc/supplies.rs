@@ -213,7 +213,7 @@ fn choice(regulator: &Regulator) -> Result<Choice<i32>, Mistake> {
         }
         (None, false) => Choice::List(regulator.levels.clone()),
     };
-    if !choice.contains(level) {
+    if !choice.all().contain(level) {
         return Err(Mistake::new("level", "not one that it can be set to"));
     }
     Ok(choice)

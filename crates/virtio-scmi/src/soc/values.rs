@@ -92,19 +92,4 @@ impl<T: Copy + Ord + Into<i128> + TryFrom<i128>> Choice<T> {
             } => Some((lowest, highest)),
         }
     }
-
-    pub(super) fn contains(&self, value: T) -> bool {
-        match *self {
-            Self::List(ref list) => list.contains(&value),
-            Self::Range {
-                lowest,
-                highest,
-                step,
-            } => {
-                let over = value.into() - lowest.into();
-                (lowest..=highest).contains(&value)
-                    && (over.checked_rem(step.into()) == Some(0) || value == highest)
-            }
-        }
-    }
 }
