@@ -316,7 +316,6 @@ impl Timers {
     /// add up to too much. `false` if a timer has run out all the same.
     pub(crate) fn excuse(&mut self, now: Duration, time: Duration, limited: bool) -> bool {
         let now = self.clock.at(now);
-        self.told_due = false;
         let channels = self.channels.iter_mut();
         let runs = channels.filter_map(|channel| channel.run.as_mut());
         for run in runs.chain(&mut self.boot) {
@@ -333,7 +332,10 @@ impl Timers {
                 run.deadline = now + allowed;
             }
         }
-        self.due(now).is_none()
+        let helped = self.due(now).is_none();
+        // Or it would be told again at once, and for ever.
+        self.told_due &= !helped;
+        helped
     }
 
     /// How long the timer that this is about has been excused.

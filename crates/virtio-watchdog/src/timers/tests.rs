@@ -368,6 +368,20 @@ fn excuses_for_the_hosts_troubles_end_after_4_times_the_timeout() {
     assert_eq!(guest.timers.expire(guest.now), Some(Cause::Channel(0)));
 }
 
+/// Or who looks late would be told for ever.
+#[test]
+fn a_guest_that_no_excuse_helps_is_due_once() {
+    let mut guest = Guest::running();
+    guest.pass(20);
+    assert!(guest.timers.excuse(guest.now, 80 * SECOND, true));
+    guest.now += 90 * SECOND;
+    assert_eq!(guest.timers.poll(guest.now), Some(DUE));
+    assert!(!guest.timers.excuse(guest.now, 10 * SECOND, true));
+    assert_eq!(guest.timers.poll(guest.now), None);
+    assert_eq!(guest.timers.next(guest.now), None);
+    assert_eq!(guest.timers.expire(guest.now), Some(Cause::Channel(0)));
+}
+
 #[test]
 fn excuses_for_a_machine_that_does_not_run_do_not_end() {
     let mut guest = Guest::running();

@@ -3,7 +3,7 @@
 //! A device whose host is the test.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,13 +31,14 @@ pub(crate) struct Script {
 
 struct Scripted {
     script: Script,
-    reports: Sender<Report>,
+    reports: SyncSender<Report>,
 }
 
 impl Host for Scripted {
     fn report(&mut self, report: Report) {
         // A test that does not ask is not told.
-        self.reports.send(report).ok();
+        let full = Err(TrySendError::Full(report));
+        assert_ne!(self.reports.try_send(report), full, "more and more");
     }
 
     fn verdict(&mut self) -> Option<Verdict> {
@@ -75,7 +76,7 @@ pub(crate) fn script() -> (Script, Box<dyn Host>, Receiver<Report>) {
         verdicts: Arc::default(),
         knows: Arc::new(Mutex::new((false, Some(true)))),
     };
-    let (told, reports) = mpsc::channel();
+    let (told, reports) = mpsc::sync_channel(100);
     let host = Scripted {
         script: script.clone(),
         reports: told,
@@ -160,6 +161,11 @@ impl Guest {
     /// The report that there is.
     pub(crate) fn report(&self) -> Report {
         self.reports.try_recv().unwrap()
+    }
+
+    /// The reports that there are.
+    pub(crate) fn reports(&self) -> impl Iterator<Item = Report> + '_ {
+        self.reports.try_iter()
     }
 
     pub(crate) fn is_silent(&self) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use virtio_backend::Device;
 use virtio_backend::testing::reply;
-use virtio_watchdog::{Cause, Report, Settings, Verdict};
+use virtio_watchdog::{Cause, Report, Settings, VERDICT, Verdict};
 
 use crate::common::{Guest, LONG, SHORT, settings, time_passes};
 
@@ -71,6 +71,28 @@ fn a_guest_that_is_excused_is_due_again_and_not_for_ever() {
         }
     };
     assert_eq!(excused, 4 * SHORT);
+}
+
+/// The host is late each time.
+#[test]
+fn a_guest_that_no_excuse_helps_is_due_once() {
+    let mut guest = Guest::new(Settings {
+        timeout: SHORT / 20,
+        ..settings()
+    });
+    guest.ok(2, 0);
+    let due = |report| matches!(report, Report::Due(_));
+    loop {
+        time_passes();
+        guest.device.ready(VERDICT);
+        if guest.reports().any(due) {
+            break;
+        }
+    }
+    guest.device.ready(VERDICT);
+    assert!(!guest.reports().any(due));
+    guest.say(Verdict::Act);
+    assert!(matches!(guest.report(), Report::Failed(_)));
 }
 
 #[test]

@@ -272,7 +272,6 @@ impl Model {
     }
 
     fn excuse(&mut self, time: u32, limited: bool) -> bool {
-        self.asked = false;
         let counts = self
             .channels
             .iter_mut()
@@ -285,7 +284,9 @@ impl Model {
                 count.left = time;
             }
         }
-        !self.is_due()
+        let helped = !self.is_due();
+        self.asked &= !helped;
+        helped
     }
 }
 
