@@ -40,7 +40,8 @@ fn dev_21_a_ping_in_the_ring_is_in_time_although_nobody_was_told_of_it() {
     };
     ping();
     device.kick(REQUESTQ);
-    while !matches!(reports.try_iter().last(), Some(Report::Due(_))) {
+    let due = |report| matches!(report, Report::Due(_));
+    while !reports.try_iter().any(due) {
         readable(watched.as_ref().unwrap());
         device.poll();
     }
