@@ -21,8 +21,8 @@ use virtio_backend::testing::{self, LIMIT, Program, Vm, feature, refused_file};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_vhost-user-watchdog");
 
-/// What somebody sends to a socket, within its read timeout: with one, the kernel gives up also when
-/// we are stopped and go on.
+/// What somebody sends to a socket, within its read timeout: with one, the kernel gives up at any
+/// signal, such as that of the end of another test's child.
 fn received(socket: &UnixDatagram) -> Vec<u8> {
     let mut bytes = [0; 4096];
     loop {

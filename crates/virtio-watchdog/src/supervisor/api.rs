@@ -81,7 +81,7 @@ impl Api {
             let left = deadline.checked_duration_since(Instant::now());
             stream.set_read_timeout(Some(left.ok_or(ErrorKind::TimedOut)?))?;
             let read = match stream.read(&mut piece) {
-                // With a time limit the kernel gives up also when we are stopped and go on.
+                // With a time limit the kernel gives up at any signal, such as that of the end of a child.
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 read => read?,
             };

@@ -54,7 +54,7 @@ fn ends_within(child: Pid, limit: Duration) -> io::Result<bool> {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).map_err(io::Error::other)?;
         match poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&left)) {
-            // We were stopped, and go on.
+            // A signal, such as that of the end of a child of ours.
             Err(Errno::INTR) => {}
             ended => return Ok(ended? > 0),
         }

@@ -305,7 +305,7 @@ fn somebody_is_told_in_json() {
     let mut bytes = [0; 4096];
     let length = loop {
         match socket.recv(&mut bytes) {
-            // We were stopped, and go on.
+            // A signal, such as that of the end of another test's child.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             length => break length.unwrap(),
         }
