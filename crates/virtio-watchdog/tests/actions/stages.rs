@@ -358,7 +358,7 @@ fn what_could_not_be_done_is_tried_again_until_it_was_too_often() {
 fn what_could_not_be_done_is_not_tried_again_when_the_guest_was_reset() {
     let monitor = Monitor::new();
     monitor.refuse("system_reset", Some("busy"));
-    let change = |plan: &mut Plan| plan.pause = Duration::from_millis(500);
+    let change = |plan: &mut Plan| plan.pause = Duration::from_secs(3);
     let mut rig = Rig::with(&["reset"], monitor.control(), change);
     rig.report(Report::Connected(Some(process::id())));
     assert_eq!(rig.fail(), Verdict::Settled);
