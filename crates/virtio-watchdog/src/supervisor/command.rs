@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use close_fds::set_fds_cloexec_threadsafe;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
@@ -19,6 +20,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 /// and of what happened from `VIRTIO_WATCHDOG_CAUSE`, in ours: the guest says nothing to it.
 pub(super) fn run(command: &[String], guest: &str, cause: &str, limit: Duration) -> io::Result<()> {
     let (program, arguments) = command.split_first().ok_or(ErrorKind::InvalidInput)?;
+    // A front end's file descriptors, or our own parent's: not all are marked when they are made.
+    set_fds_cloexec_threadsafe(3, &[]);
     let mut child = Command::new(program)
         .args(arguments)
         .env("VIRTIO_WATCHDOG_GUEST", guest)

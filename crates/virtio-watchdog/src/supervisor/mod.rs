@@ -72,6 +72,9 @@ pub enum Control {
 }
 
 /// The host's side of one guest's watchdog.
+///
+/// Commands that it runs inherit no file descriptors: before each, all of the process are marked
+/// close-on-exec, but for 0 to 2.
 pub struct Supervisor {
     shared: Arc<Shared>,
     can_restart: bool,
