@@ -183,9 +183,12 @@ impl Host {
         Guest::boot(Uml, &[(&attached()?, self.daemon.socket())])
     }
 
-    /// What the daemon says of a failure.
+    /// What the daemon says of a failure, after what it may say of a busy host.
     fn record(&mut self) -> Result<Value> {
-        let line = self.daemon.wait_for("\"outcome\":")?;
+        let mut line = self.daemon.wait_for("\"outcome\":")?;
+        while line.contains("\"outcome\":\"excused\"") {
+            line = self.daemon.wait_for("\"outcome\":")?;
+        }
         let (_, record) = line.split_once(": {").context("no record")?;
         serde_json::from_str(&format!("{{{record}")).context(line)
     }
