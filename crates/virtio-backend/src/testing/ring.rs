@@ -186,9 +186,19 @@ impl Ring {
 
     /// Makes the chain at `head` available.
     pub fn push(&mut self, head: u16) {
-        let entry = self.layout.available + 4 + 2 * u64::from(self.available % self.layout.size);
-        self.memory.store(entry, head);
-        self.set_available_index(self.available.wrapping_add(1));
+        self.push_all(&[head]);
+    }
+
+    /// Makes the chains at `heads` available together: whenever the device looks, it finds all of
+    /// them or none.
+    pub fn push_all(&mut self, heads: &[u16]) {
+        let mut index = self.available;
+        for &head in heads {
+            let entry = self.layout.available + 4 + 2 * u64::from(index % self.layout.size);
+            self.memory.store(entry, head);
+            index = index.wrapping_add(1);
+        }
+        self.set_available_index(index);
     }
 
     /// Kicks the device if it wants to know of what was pushed since it was last asked (virtio

@@ -36,14 +36,9 @@ fn ask(chains: impl FnOnce(&Vm) -> Vec<Vec<Descriptor>>) -> Vec<Vec<u8>> {
     let server = Server::new(|_watch| Together::default());
     let mut vm = Vm::boot(&server.socket(), feature::ALL, &[256]).unwrap();
     let chains = chains(&vm);
-    // The device may look at any time, and shall find all of them.
-    vm.front_end.disable(0).unwrap();
     let ring = &mut vm.rings[0];
-    for chain in &chains {
-        let head = ring.add(chain);
-        ring.push(head);
-    }
-    vm.front_end.enable(0).unwrap();
+    let heads: Vec<_> = chains.iter().map(|chain| ring.add(chain)).collect();
+    ring.push_all(&heads);
     ring.notify();
     let answers = chains.iter().map(|chain| {
         let used = ring.wait().unwrap();
