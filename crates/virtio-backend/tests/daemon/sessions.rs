@@ -3,6 +3,7 @@
 //! Front ends that come and go, politely or not.
 
 use std::io::Write;
+use std::iter;
 use std::os::unix::net::UnixStream;
 use std::process;
 use std::sync::mpsc::{self, Sender};
@@ -26,7 +27,8 @@ fn a_second_front_end_waits_until_the_first_leaves() {
     thread::scope(|scope| {
         let socket = server.socket();
         scope.spawn(move || served.send(Vm::boot(&socket, feature::ALL, &[64]).unwrap()));
-        for _ in 0..1000 {
+        // As long as that takes, the second is patient.
+        for _ in 0..100 {
             assert!(works(&mut first));
         }
         assert!(serving.try_recv().is_err());
@@ -108,7 +110,10 @@ fn a_device_hears_what_happens_to_its_guest_in_order() {
     vm.reboot().unwrap();
     assert_eq!(next(), "stop 0");
     assert_eq!(next(), "stop 1");
-    assert_eq!(next(), "reset");
+    // The features arrive first, and whatever the worker does before the ring's base arrives tells
+    // of them.
+    let reset = iter::repeat_with(next).find(|what| what != "negotiated 0x170000000");
+    assert_eq!(reset.as_deref(), Some("reset"));
     assert_eq!(next(), "negotiated 0x170000000");
     assert_eq!(next(), "events, of use: true");
 
