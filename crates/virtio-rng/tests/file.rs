@@ -18,6 +18,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use rand_core::{Rng, SeedableRng};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::io::retry_on_intr;
 use tempfile::TempDir;
 use virtio_backend::Watch;
 use virtio_rng::File;
@@ -167,7 +168,7 @@ fn the_reader_ends_with_the_device() {
         tv_nsec: 0,
     };
     assert_eq!(
-        poll(&mut [PollFd::new(&fifo, PollFlags::empty())], Some(&limit)),
+        retry_on_intr(|| poll(&mut [PollFd::new(&fifo, PollFlags::empty())], Some(&limit))),
         Ok(1),
         "the FIFO has a reader"
     );
