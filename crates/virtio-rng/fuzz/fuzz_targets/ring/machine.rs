@@ -17,6 +17,8 @@ pub const LOW: u64 = 0xc0ff_ee00_0000;
 pub const MIDDLE: u64 = LOW + REGION;
 pub const HIGH: u64 = 0u64.wrapping_sub(2 * REGION);
 pub const REGION: u64 = 0x1000;
+/// What the driver has for itself.
+const DRIVER: Area = (LOW, REGION as usize);
 const REGIONS: [u64; 3] = [LOW, MIDDLE, HIGH];
 
 /// Where the ring is, if the VMM tells the truth.
@@ -61,11 +63,18 @@ struct Life {
     believed: bool,
     /// All that was pushed has to come back.
     sound: bool,
+    /// Where the device may be told to write, and where tables for indirect descriptors were set: a table that it
+    /// writes over may tell it anything.
+    writable: Vec<Area>,
+    tables: Vec<Area>,
     /// How often each head was pushed and did not come back.
     owed: [u16; SIZE],
     pushed: u16,
     good: [Option<Good>; GOOD],
 }
+
+/// An address, and how many bytes from there on.
+type Area = (u64, usize);
 
 /// A chain from [`Ring::add`].
 struct Good {
@@ -189,6 +198,9 @@ impl Machine {
                 next,
             })
             .collect();
+        for descriptor in &chain {
+            self.life.note(descriptor);
+        }
         let head = if indirect {
             self.add_indirect(&chain)
         } else {
@@ -234,7 +246,7 @@ impl Machine {
 
     /// Sets one of the descriptors that no good chain has.
     pub fn set_descriptor(&mut self, slot: u8, descriptor: Descriptor) {
-        self.life.believed &= is_harmless(&descriptor);
+        self.life.note(&descriptor);
         let slot = GOOD + usize::from(slot) % (SIZE - GOOD);
         self.ring.set_descriptor(slot as u16, descriptor);
     }
@@ -243,11 +255,10 @@ impl Machine {
     pub fn set_table(&mut self, address: u64, descriptors: impl Iterator<Item = Descriptor>) {
         let mut table = Vec::new();
         for descriptor in descriptors {
-            self.life.believed &= is_harmless(&descriptor);
+            self.life.note(&descriptor);
             table.extend(descriptor.emit());
         }
-        // Such a table can be read in one way only, and does not hit the driver's.
-        self.life.believed &= address.is_multiple_of(16) && !is_driver(address, table.len());
+        self.life.note_table((address, table.len()));
         write(address, &table);
     }
 
@@ -309,6 +320,24 @@ impl Machine {
 }
 
 impl Life {
+    /// The device may come to this descriptor.
+    fn note(&mut self, descriptor: &Descriptor) {
+        self.believed &= is_harmless(descriptor);
+        if descriptor.flags & Descriptor::WRITE != 0 {
+            let area = (descriptor.addr, descriptor.len as usize);
+            self.believed &= !self.tables.iter().any(|table| meet(*table, area));
+            self.writable.push(area);
+        }
+    }
+
+    /// The device may come to a table.
+    fn note_table(&mut self, area: Area) {
+        // Such a table can be read in one way only, and neither is it written over nor does it hit the driver's.
+        self.believed &= area.0.is_multiple_of(16) && !meet(area, DRIVER);
+        self.believed &= !self.writable.iter().any(|writable| meet(*writable, area));
+        self.tables.push(area);
+    }
+
     fn check(&mut self, used: Used, good: Option<Good>) {
         let owed = self.owed.get_mut(used.id as usize);
         let owed = owed.filter(|owed| **owed > 0);
@@ -327,13 +356,14 @@ impl Life {
 /// Whether the device can do what the descriptor says and not touch what is the driver's.
 fn is_harmless(descriptor: &Descriptor) -> bool {
     let is_table = descriptor.flags & Descriptor::INDIRECT != 0;
-    !is_driver(descriptor.addr, descriptor.len as usize)
+    !meet((descriptor.addr, descriptor.len as usize), DRIVER)
         && !(is_table && !descriptor.addr.is_multiple_of(16))
 }
 
-/// Whether any of `length` bytes at `address` is in the region that the driver has for itself.
-fn is_driver(address: u64, length: usize) -> bool {
-    address < MIDDLE && address.saturating_add(length as u64) > LOW
+/// Whether some bytes may be in both areas.
+fn meet(one: Area, other: Area) -> bool {
+    let end = |(address, length): Area| address.saturating_add(length as u64);
+    one.0 < end(other) && other.0 < end(one)
 }
 
 /// A word in the driver's region.
