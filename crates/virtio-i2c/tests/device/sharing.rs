@@ -2,20 +2,19 @@
 
 //! Guests that share an adapter, each with a ring, over vhost-user.
 
+use std::fs;
 use std::io;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use virtio_backend::Device;
-use virtio_backend::testing::{Descriptor, LIMIT, Server, Vm, feature, reply};
+use virtio_backend::testing::{Descriptor, LIMIT, Ring, Server, Vm, feature, reply};
 use virtio_i2c::{Adapter, Bus, Data, I2c, Message};
 
 use crate::common::{FAIL_NEXT, M_RD, Recorder, ZERO_LENGTH_REQUEST, device, granted, header};
-
-/// How long the slow chip holds the bus.
-const HOLD: Duration = Duration::from_millis(500);
 
 /// A guest on `adapter`.
 fn serve(adapter: &Arc<Adapter>) -> Server<I2c> {
@@ -23,9 +22,24 @@ fn serve(adapter: &Arc<Adapter>) -> Server<I2c> {
 }
 
 fn boot(server: &Server<I2c>) -> Vm {
-    let features = feature::ALL | ZERO_LENGTH_REQUEST;
     // QEMU's ring for this device has 4 entries.
-    Vm::boot(&server.socket(), features, &[4]).unwrap()
+    boot_with(server, 4)
+}
+
+fn boot_with(server: &Server<I2c>, entries: u16) -> Vm {
+    let features = feature::ALL | ZERO_LENGTH_REQUEST;
+    Vm::boot(&server.socket(), features, &[entries]).unwrap()
+}
+
+/// Makes requests, each a chain of one descriptor, together: a device does not wait long for the rest
+/// of a group, and a driver may be kept from running between two requests for longer than that.
+fn submit_group(ring: &mut Ring, requests: &[Descriptor]) {
+    let heads: Vec<_> = requests
+        .iter()
+        .map(|&request| ring.add(&[request]))
+        .collect();
+    ring.push_all(&heads);
+    ring.notify();
 }
 
 /// Vector 1: a write of 3 bytes, however it is split into descriptors.
@@ -59,11 +73,10 @@ fn a_group_in_the_ring_is_one_transaction() {
         vm.memory.chain(&[&header(0xa0, M_RD)], &[2, 1]),
     ];
     let ring = &mut vm.rings[0];
-    for chain in &chains {
-        let head = ring.add(&[vm.memory.indirect(chain)]);
-        ring.push(head);
-    }
-    ring.notify();
+    submit_group(
+        ring,
+        &chains.each_ref().map(|chain| vm.memory.indirect(chain)),
+    );
     let used = chains.each_ref().map(|chain| {
         let used = ring.wait().unwrap();
         (used.len, vm.memory.answer(chain, used.len))
@@ -116,63 +129,83 @@ fn hostile_requests_are_answered_and_hurt_nobody() {
     }
 }
 
-/// A bus that is held for a while, and tells who holds it: the first byte of a write.
-struct SlowBus(Sender<u8>);
+/// A bus that tells who has it, which is the first byte of a write, and is held until it is let go.
+struct HeldBus {
+    holds: Sender<u8>,
+    let_go: Receiver<()>,
+}
 
-impl Bus for SlowBus {
+impl Bus for HeldBus {
     fn transfer(&mut self, messages: &mut [Message<'_>]) -> io::Result<()> {
         if let Data::Write([who, ..]) = messages[0].data {
-            self.0.send(*who).unwrap();
+            self.holds.send(*who).unwrap();
         }
-        thread::park_timeout(HOLD); // Nobody unparks it.
+        // Fails when nobody is interested any more, and the bus is not held.
+        self.let_go.recv().unwrap_or_default();
         Ok(())
     }
 }
 
-/// Makes `count` requests at once, each a transaction, and says when each was answered.
-fn ask(mut vm: Vm, who: u8, count: usize) -> Vec<Instant> {
-    let ring = &mut vm.rings[0];
-    let chain = vm.memory.chain(&[&header(0xa0, 0), &[who]], &[1]);
-    for _ in 0..count {
-        let head = ring.add(&[vm.memory.indirect(&chain)]);
-        ring.push(head);
+/// A write of `who`, each time a transaction.
+fn write(who: u8) -> Vec<u8> {
+    [&header(0xa0, 0)[..], &[who]].concat()
+}
+
+/// Waits until this thread of ours waits for something.
+fn wait_until_asleep(thread: &OnceLock<PathBuf>) {
+    let end = Instant::now() + LIMIT;
+    let is_asleep = |thread: &PathBuf| {
+        let stat = fs::read_to_string(Path::new("/proc").join(thread).join("stat")).unwrap();
+        stat.rsplit(") ").next().unwrap().starts_with('S')
+    };
+    while !thread.get().is_some_and(is_asleep) {
+        assert!(Instant::now() < end, "it never waits");
+        thread::yield_now();
     }
-    ring.notify();
-    (0..count)
-        .map(|_| {
-            assert!(ring.wait().is_some());
-            Instant::now()
-        })
-        .collect()
 }
 
-fn next(holders: &Receiver<u8>) -> u8 {
-    holders.recv_timeout(LIMIT).unwrap()
-}
-
+/// Each time that the modest guest comes while the greedy one has the bus and a ring full of
+/// requests, it is next.
 #[test]
 fn a_guest_waits_for_one_transaction_of_another_and_not_for_another_adapter() {
+    const COUNT: usize = 64;
     let (holds, holders) = mpsc::channel();
-    let slow = Arc::new(Adapter::new(SlowBus(holds)));
-    let servers = [serve(&slow), serve(&slow)];
-    let [greedy, modest] = servers.each_ref().map(boot);
-    let third = serve(&Arc::new(Adapter::new(Recorder::default())));
-    let third = boot(&third);
+    let (release, let_go) = mpsc::channel();
+    let adapter = Arc::new(Adapter::new(HeldBus { holds, let_go }));
+    let next = || holders.recv_timeout(LIMIT).unwrap();
+    let server = serve(&adapter);
+    let mut greedy = boot_with(&server, 64);
+    let ring = &mut greedy.rings[0];
+    let chain = greedy.memory.chain(&[&write(b'g')], &[1]);
+    submit_group(ring, &[greedy.memory.indirect(&chain); COUNT]);
+    let mut modest = device(&adapter);
+    let mut other = device(&Arc::new(Adapter::new(Recorder::default())));
 
-    let greedy = thread::spawn(move || ask(greedy, b'g', 4));
-    assert_eq!(next(&holders), b'g');
-    let start = Instant::now();
-    let modest = thread::spawn(move || ask(modest, b'm', 1));
-    // Neither is done: the bus is held since `start`.
-    let other = ask(third, b't', 1);
-    assert!(other[0] - start < HOLD);
+    for _ in 0..COUNT / 4 {
+        assert_eq!(next(), b'g');
+        let (said, answer) = reply(1);
+        other.handle(0, &write(b'o'), said);
+        assert_eq!(answer.now(), Some(vec![0]));
 
-    // Whoever comes gets the bus next, whatever the first has in its ring.
-    assert_eq!(next(&holders), b'm');
-    assert_eq!([next(&holders), next(&holders), next(&holders)], *b"ggg");
-    let waited = modest.join().unwrap()[0] - start;
-    assert!(waited < 3 * HOLD, "{waited:?}");
-    assert_eq!(greedy.join().unwrap().len(), 4);
+        let (said, answer) = reply(1);
+        let id = OnceLock::new();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let request = write(b'm');
+                id.set(fs::read_link("/proc/thread-self").unwrap()).unwrap();
+                modest.handle(0, &request, said);
+            });
+            wait_until_asleep(&id);
+            release.send(()).unwrap();
+            assert_eq!(next(), b'm');
+            release.send(()).unwrap();
+        });
+        assert_eq!(answer.now(), Some(vec![0]));
+    }
+    drop(release);
+    for _ in 0..COUNT {
+        assert_eq!(ring.wait().map(|used| used.len), Some(1));
+    }
 }
 
 /// A bus that never lets go of who talks to it.
@@ -209,11 +242,10 @@ fn ask_groups(mut vm: Vm, who: u8, count: usize) {
     ];
     let ring = &mut vm.rings[0];
     for _ in 0..count {
-        for chain in &chains {
-            let head = ring.add(&[vm.memory.indirect(chain)]);
-            ring.push(head);
-        }
-        ring.notify();
+        submit_group(
+            ring,
+            &chains.each_ref().map(|chain| vm.memory.indirect(chain)),
+        );
         assert!(ring.wait().is_some() && ring.wait().is_some());
     }
 }
