@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
@@ -82,6 +83,28 @@ impl Daemon {
     /// How many file descriptors it holds now.
     pub fn fds(&self) -> Result<usize> {
         self.count("fd")
+    }
+
+    /// How many threads it has now, and how many file descriptors it holds.
+    pub fn resources(&self) -> Result<(usize, usize)> {
+        Ok((self.threads()?, self.fds()?))
+    }
+
+    /// Expects that it has as many threads and file descriptors as it had `before`, or soon will: what
+    /// it says in its log or does for a guest may come before the end of what it no longer needs.
+    pub fn expect_resources(&self, before: (usize, usize)) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = self.resources()?;
+            if now == before {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "threads and fds were {before:?}, and are {now:?}"
+            );
+            thread::yield_now();
+        }
     }
 
     /// Sends SIGTERM, expects a clean end, and returns the whole log.

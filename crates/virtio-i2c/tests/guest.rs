@@ -86,7 +86,7 @@ fn survives_resets_and_pauses(front: Front) -> Result<()> {
     let host = Host::start(&["--simulate"])?;
     let mut guest = host.boot(front)?;
     guest.check("i2ctransfer -y 0 w3@0x50 0x20 0x11 0x22")?;
-    let before = (host.daemon.threads()?, host.daemon.fds()?);
+    let before = host.daemon.resources()?;
     guest.qmp("stop")?;
     guest.qmp("cont")?;
     let paused = guest.check(READ)?;
@@ -97,8 +97,7 @@ fn survives_resets_and_pauses(front: Front) -> Result<()> {
         [&paused, &reset] == ["0x11 0x22"; 2],
         "{paused} after a pause, {reset} after a reset"
     );
-    let after = (host.daemon.threads()?, host.daemon.fds()?);
-    ensure!(before == after, "threads and fds: {before:?}, {after:?}");
+    host.daemon.expect_resources(before)?;
     guest.power_off()?;
     host.daemon.stop()?;
     Ok(())
