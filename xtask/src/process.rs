@@ -71,6 +71,11 @@ impl Process {
         self.child.id()
     }
 
+    /// The group of the child and of all that it starts.
+    pub(crate) fn group(&self) -> Pid {
+        self.pid
+    }
+
     pub(crate) fn stdin(&mut self) -> Result<&mut ChildStdin> {
         self.child.stdin.as_mut().context("stdin is closed")
     }

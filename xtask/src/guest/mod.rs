@@ -21,6 +21,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Pid;
 use tempfile::TempDir;
 
 use crate::device::Device;
@@ -201,6 +202,12 @@ impl Guest {
             .as_mut()
             .context("this guest has no monitor")?
             .execute(command)
+    }
+
+    /// The group of all processes that it consists of.
+    #[must_use]
+    pub fn process_group(&self) -> Pid {
+        self.process.group()
     }
 
     /// Everything that guest, kernel and emulator have said up to now.
