@@ -17,8 +17,8 @@ pub enum Queue {
 /// A virtio device of one guest.
 ///
 /// What can happen to a device arrives one at a time, on whichever of the guest's own threads. A
-/// method may wait for hardware, and for its turn at hardware that guests share, for some seconds at
-/// most; it never waits for what another guest does otherwise, nor for the driver.
+/// method may wait for hardware, and for its turn at hardware that guests share, for some seconds
+/// at most; it never waits for what another guest does otherwise, nor for the driver.
 ///
 /// A guest's fault is answered, not raised: [`handle`](Self::handle) returns nothing.
 pub trait Device: Send + 'static {
@@ -35,8 +35,8 @@ pub trait Device: Send + 'static {
 
     /// A front end connected. Comes before anything else that happens in its session.
     ///
-    /// `process` says from where, if the host tells. To ask takes longer than all else at that time,
-    /// and system calls that a daemon may not be allowed.
+    /// `process` says from where, if the host tells. To ask takes longer than all else at that
+    /// time, and system calls that a daemon may not be allowed.
     fn connected(&mut self, _process: impl FnOnce() -> Option<u32>) {}
 
     /// The driver accepted `features` (the device's and the transport's). Comes before each start
@@ -58,8 +58,8 @@ pub trait Device: Send + 'static {
     fn handle(&mut self, queue: u16, request: &[u8], reply: Reply);
 
     /// The driver has made no further request on `queue` for now. Requests that belong together may
-    /// arrive apart, and some never: what is there has to be worked on in the end, as the driver may
-    /// wait for it.
+    /// arrive apart, and some never: what is there has to be worked on in the end, as the driver
+    /// may wait for it.
     fn drained(&mut self, _queue: u16) {}
 
     /// The driver made an [event queue](Queue::Events) ready. `events` serves until the next

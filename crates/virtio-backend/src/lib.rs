@@ -16,8 +16,8 @@
 //!
 //! A guest has a thread that waits for front ends and, while one is connected, two of
 //! vhost-user-backend's: one reads the socket, the other is the worker, which serves the rings and
-//! the watch. What happens to the device happens one at a time, on whichever of the guest's threads.
-//! Guests share nothing but what their devices share.
+//! the watch. What happens to the device happens one at a time, on whichever of the guest's
+//! threads. Guests share nothing but what their devices share.
 //!
 //! # The life of a request
 //!

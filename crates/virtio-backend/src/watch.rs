@@ -38,8 +38,8 @@ impl Watch {
         })
     }
 
-    /// Says `token` as long as `fd` is readable, or has hung up. Ends by itself when `fd` is closed,
-    /// and all of its duplicates are.
+    /// Says `token` as long as `fd` is readable, or has hung up. Ends by itself when `fd` is
+    /// closed, and all of its duplicates are.
     ///
     /// # Errors
     /// When `fd` cannot be waited for (a regular file), or is watched already.

@@ -40,8 +40,8 @@ impl Held {
         }
     }
 
-    /// What is held now, or once it is no more than `before`: a thread that was joined is still there
-    /// for a moment.
+    /// What is held now, or once it is no more than `before`: a thread that was joined is still
+    /// there for a moment.
     fn after(before: &Self) -> Self {
         let end = Instant::now() + LIMIT;
         loop {

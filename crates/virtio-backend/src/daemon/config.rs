@@ -161,8 +161,8 @@ impl File {
     }
 }
 
-/// Where `key` is in the table that begins at `start`, which is `value`'s at `here` or below it. The
-/// root begins nowhere: the table at the file's first byte is another.
+/// Where `key` is in the table that begins at `start`, which is `value`'s at `here` or below it.
+/// The root begins nowhere: the table at the file's first byte is another.
 fn position(
     value: &DeValue<'_>,
     here: Option<usize>,

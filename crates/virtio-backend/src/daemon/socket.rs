@@ -22,8 +22,8 @@ pub(super) enum Socket {
     HandedOver,
 }
 
-/// Opens all `sockets`, some of which were `handed_over`, or none. The paths that were bound for that
-/// are removed when dropped.
+/// Opens all `sockets`, some of which were `handed_over`, or none. The paths that were bound for
+/// that are removed when dropped.
 pub(super) fn open(
     sockets: Vec<Socket>,
     mut handed_over: Vec<UnixListener>,
@@ -120,8 +120,8 @@ impl Drop for Bound {
     }
 }
 
-/// The listening sockets that who started us handed over: that of `--fd`, or those of `LISTEN_FDS`, of
-/// which it may be one.
+/// The listening sockets that who started us handed over: that of `--fd`, or those of `LISTEN_FDS`,
+/// of which it may be one.
 ///
 /// Comes before anything of ours is open: whatever has such a number then was handed over.
 pub(super) fn handed_over(fd: Option<RawFd>) -> anyhow::Result<Vec<UnixListener>> {

@@ -72,8 +72,8 @@ impl Memory {
         self.map.write_slice(bytes, GuestAddress(address)).unwrap();
     }
 
-    /// Cuts the file of the region at `address` to nothing. From then on an access to the region, by
-    /// whoever has it, is a SIGBUS.
+    /// Cuts the file of the region at `address` to nothing. From then on an access to the region,
+    /// by whoever has it, is a SIGBUS.
     pub fn lose(&self, address: u64) {
         let region = self.map.find_region(GuestAddress(address)).unwrap();
         ftruncate(region.file_offset().unwrap().file(), 0).unwrap();

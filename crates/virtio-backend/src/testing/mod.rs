@@ -45,8 +45,8 @@ pub use vm::Vm;
 
 pub use crate::vhost_user::Direct;
 
-/// How long to wait for what must happen. A loaded machine may stall for seconds; a test that passes
-/// never waits for all of it.
+/// How long to wait for what must happen. A loaded machine may stall for seconds; a test that
+/// passes never waits for all of it.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// Feature bits of rings and transport (virtio 6; vhost-user, feature bit 30).

@@ -89,6 +89,7 @@ impl Vm {
         self.rings.iter_mut().for_each(Ring::reset);
         self.start(&vec![0; self.rings.len()])
     }
+
     /// Breaks the first ring, of 64 entries, in all ways at random.
     pub fn misbehave(&mut self, seed: &mut u64) {
         let ring = &mut self.rings[0];

@@ -27,8 +27,8 @@ use crate::testing::feature;
 /// Whatever the device offers that it stands for (virtio 2.2).
 const DEVICE_BITS: u64 = (1 << 24) - 1;
 
-/// The least that serves a ring: it waits for a kick, takes the chain, returns it and interrupts. vhost-user-backend
-/// sets the ring up, and lends its worker for good.
+/// The least that serves a ring: it waits for a kick, takes the chain, returns it and interrupts.
+/// vhost-user-backend sets the ring up, and lends its worker for good.
 pub(crate) struct Floor {
     memory: GuestMemoryAtomic<GuestMemoryMmap>,
     /// Used length of each chain.
@@ -95,7 +95,8 @@ impl VhostUserBackend for Floor {
         fcntl_setfl(fd, OFlags::empty())?;
         loop {
             kick.consume()?;
-            // There is none when the driver starts, and more than one if it was faster than `enable_notification`.
+            // There is none when the driver starts, and more than one if it was faster than
+            // `enable_notification`.
             while let Some(chain) = vring.get_queue_mut().pop_descriptor_chain(&*memory) {
                 let (queue, head) = (vring.get_queue_mut(), chain.head_index());
                 queue.add_used(&*memory, head, self.length).unwrap();

@@ -3,9 +3,9 @@
 //! A guest's memory may be lost while it is used.
 //!
 //! It is a file that the front end shares. Where the file was truncated meanwhile, where the host
-//! has no page left for it (a full tmpfs, an empty pool of huge pages) and where the hardware lost a
-//! page, an access is a SIGBUS, which ends a process: every guest's device, for one guest's memory.
-//! Nothing that is looked at before the access could tell.
+//! has no page left for it (a full tmpfs, an empty pool of huge pages) and where the hardware lost
+//! a page, an access is a SIGBUS, which ends a process: every guest's device, for one guest's
+//! memory. Nothing that is looked at before the access could tell.
 //!
 //! So the signal is caught, as libwayland and PulseAudio do for their clients' memory. The handler
 //! puts anonymous memory in the region's place, and the access goes on into nothing. From then on
@@ -68,8 +68,9 @@ impl Guarded {
         }
     }
 
-    /// Whether some of it is lost: what was read may not be the guest's, and what was written does not
-    /// reach it. Asked for each request, which is to load one flag until a guest loses something.
+    /// Whether some of it is lost: what was read may not be the guest's, and what was written does
+    /// not reach it. Asked for each request, which is to load one flag until a guest loses
+    /// something.
     pub(super) fn is_lost(&self) -> bool {
         // The handler runs within an access, which the compiler does not know.
         compiler_fence(SeqCst);
@@ -174,7 +175,8 @@ impl Place {
     }
 }
 
-/// Has the process survive it when guests' memory is lost. Any other SIGBUS does what it did before.
+/// Has the process survive it when guests' memory is lost. Any other SIGBUS does what it did
+/// before.
 ///
 /// There is one handler in a process: to have it is a program's decision, not a library's.
 pub(crate) fn survive() {
@@ -205,7 +207,8 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, _context: *mut c_void)
     // Of an access that goes on when this returns: not what somebody sent, nor what the kernel says
     // of a page before it is accessed (BUS_MCEERR_AO), nor a misaligned one, which would stay that.
     let accessed = matches!(code, BUS_ADRERR | BUS_OBJERR | BUS_MCEERR_AR);
-    // All: while a front end changes its memory, a region may be noted for what was and what will be.
+    // All: while a front end changes its memory, a region may be noted for what was and what will
+    // be.
     let places = iter::successors(PLACES.get(), |place| place.next.get());
     let survived = accessed && places.fold(false, |some, place| place.replace(address) | some);
     if let (false, Some(former)) = (survived, FORMER.get()) {

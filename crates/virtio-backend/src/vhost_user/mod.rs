@@ -213,8 +213,8 @@ impl<D: Device> Guest<D> {
         Ok(())
     }
 
-    /// Logs that the guest came, went or was reset: as often as it likes to do that, but not as often
-    /// as it likes to the log.
+    /// Logs that the guest came, went or was reset: as often as it likes to do that, but not as
+    /// often as it likes to the log.
     fn notice(&self, level: Level, what: fmt::Arguments<'_>) {
         let mut notices = lock(&self.notices);
         let (count, since) = &mut *notices;

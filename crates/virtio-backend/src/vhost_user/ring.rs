@@ -152,8 +152,8 @@ impl Vring {
         (events, pause)
     }
 
-    /// Has `worker` say, as `event`, each time that the driver kicks, in place of saying that a kick
-    /// is unread: it stays unread, which saves a system call for each request.
+    /// Has `worker` say, as `event`, each time that the driver kicks, in place of saying that a
+    /// kick is unread: it stays unread, which saves a system call for each request.
     ///
     /// vhost-user-backend removes by file descriptor, so it removes this when the ring stops as it
     /// would its own. It holds the ring's lock meanwhile, and so does this.

@@ -29,15 +29,15 @@ use crate::{Device, Queue, lock};
 /// QEMU's virtio-mmio lets the guest choose this many entries.
 pub(super) const MAX_QUEUE_SIZE: u16 = 1024;
 
-/// Requests that a ring may make in its turn. Then the worker sees to what else there is: a guest that
-/// never stops asking gets neither around its timers nor around its own end.
+/// Requests that a ring may make in its turn. Then the worker sees to what else there is: a guest
+/// that never stops asking gets neither around its timers nor around its own end.
 const TURN: usize = 64;
 
 /// The connection of one front end.
 ///
 /// What happens to the device happens on the connection's worker, but for `stop`, `config`, and the
-/// reset of RESET_DEVICE, which the thread that reads the socket sees through. The rest of what that
-/// thread hears it notes, and the worker catches up before it does anything else.
+/// reset of RESET_DEVICE, which the thread that reads the socket sees through. The rest of what
+/// that thread hears it notes, and the worker catches up before it does anything else.
 pub(super) struct Session<D: Device> {
     guest: Arc<Guest<D>>,
     has_config: bool,
@@ -55,8 +55,8 @@ pub(super) struct Session<D: Device> {
     worker: OnceLock<Weak<VringEpollHandler<Arc<Self>>>>,
     /// Kept open: User-Mode Linux takes its end for the end of the device.
     channel: Mutex<Option<Backend>>,
-    /// Wakes the worker: for another turn, because the memory is lost, or because the session is over.
-    /// vhost-user-backend has an event of its own for the latter, and leaks it.
+    /// Wakes the worker: for another turn, because the memory is lost, or because the session is
+    /// over. vhost-user-backend has an event of its own for the latter, and leaks it.
     wake: Arc<OwnedFd>,
     over: AtomicBool,
 }

@@ -158,8 +158,8 @@ impl VringT<Memory> for Vring {
             .set_queue_info(desc_table, avail_ring, used_ring)
     }
 
-    /// The first that a front end says of a ring that it sets up, so that one that broke gets another
-    /// chance. What was taken from it then is lost: the device is told that.
+    /// The first that a front end says of a ring that it sets up, so that one that broke gets
+    /// another chance. What was taken from it then is lost: the device is told that.
     fn set_queue_size(&self, num: u16) {
         let mut ring = self.0.lock();
         if mem::take(&mut ring.state.broken) {

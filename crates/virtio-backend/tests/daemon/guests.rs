@@ -12,7 +12,8 @@ use virtio_backend::testing::{Vm, feature};
 use crate::common::{REQUESTS, echo, serve};
 
 /// The 99th percentile of how long a request takes, among a thousand: in the best of ten rounds,
-/// since whatever else this machine does slows some of them, and a lock that guests share slows all.
+/// since whatever else this machine does slows some of them, and a lock that guests share slows
+/// all.
 fn latency(vm: &mut Vm) -> Duration {
     let mut round = || {
         let mut all: Vec<_> = (0..1000)
