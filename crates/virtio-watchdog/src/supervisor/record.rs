@@ -125,9 +125,15 @@ impl Seen {
         let ran = now.ran.saturating_sub(then.ran);
         let waited = now.waited.saturating_sub(then.waited);
         // The kernel counts a wait when it is over. Who is to run both times, and did not, has waited
-        // all the time: without running nobody goes to sleep.
-        let waits = (then.state, now.state) == ('R', 'R') && ran.is_zero();
-        Some((ran, if waits { self.window } else { waited }))
+        // all the time: without running nobody goes to sleep. Nor does who hardly runs sleep much.
+        let never_ran = then.state == 'R' && ran.is_zero();
+        let waits = now.state == 'R' && (never_ran || waited > ran * 10);
+        let waited = if waits {
+            self.window.saturating_sub(ran)
+        } else {
+            waited
+        };
+        Some((ran, waited))
     }
 
     fn describe(&self, vcpu: &Vcpu) -> Value {
@@ -189,19 +195,22 @@ mod tests {
         let before = [vcpu(1, 'S', 0, 10), vcpu(2, 'S', 0, 20)];
         let now = [
             vcpu(1, 'S', 9, 3010),
-            vcpu(2, 'R', 9, 1020),
+            vcpu(2, 'S', 9, 1020),
             vcpu(3, 'R', 9, 9999),
         ];
         check(&before, &now, 3000);
         check(&before, &[], 0);
         check(&[], &now, 0);
-        check(&[vcpu(1, 'S', 0, 0)], &[vcpu(1, 'R', 1, 7500)], 7500);
-        check(&[vcpu(1, 'S', 0, 0)], &[vcpu(1, 'R', 1, 7501)], 7501);
+        check(&[vcpu(1, 'S', 0, 0)], &[vcpu(1, 'S', 1, 7500)], 7500);
+        check(&[vcpu(1, 'S', 0, 0)], &[vcpu(1, 'S', 1, 7501)], 7501);
     }
 
     #[test]
     fn a_wait_that_is_not_over_counts() {
         check(&[vcpu(1, 'R', 5, 10)], &[vcpu(1, 'R', 5, 10)], 10_000);
+        check(&[vcpu(1, 'S', 5, 10)], &[vcpu(1, 'R', 8, 1926)], 9997);
+        check(&[vcpu(1, 'S', 5, 10)], &[vcpu(1, 'S', 8, 1926)], 1916);
+        check(&[vcpu(1, 'S', 0, 0)], &[vcpu(1, 'R', 500, 5000)], 5000);
         // It may have slept, or just become able to run.
         check(&[vcpu(1, 'R', 5, 10)], &[vcpu(1, 'R', 6, 10)], 0);
         check(&[vcpu(1, 'S', 5, 10)], &[vcpu(1, 'R', 5, 10)], 0);
