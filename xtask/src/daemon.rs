@@ -75,11 +75,6 @@ impl Daemon {
         }
     }
 
-    /// How many threads it has now.
-    pub fn threads(&self) -> Result<usize> {
-        self.count("task")
-    }
-
     /// How many file descriptors it holds now.
     pub fn fds(&self) -> Result<usize> {
         self.count("fd")
@@ -87,7 +82,7 @@ impl Daemon {
 
     /// How many threads it has now, and how many file descriptors it holds.
     pub fn resources(&self) -> Result<(usize, usize)> {
-        Ok((self.threads()?, self.fds()?))
+        Ok((self.count("task")?, self.fds()?))
     }
 
     /// Expects that it has as many threads and file descriptors as it had `before`, or soon will: what

@@ -83,7 +83,7 @@ fn loses_no_edge(front: Front) -> Result<()> {
         "gpiomon --line-buffered --format=edge%e gpiochip0 8 & \
          until ls -l /proc/$!/fd | grep -q gpio-event; do :; done",
     )?;
-    let before = host.resources()?;
+    let before = host.daemon.resources()?;
     for _ in 0..TOGGLES / 2 {
         for (command, seen) in [("button0=high\n", "edge1"), ("button0=low\n", "edge0")] {
             host.control(command)?;
@@ -92,8 +92,7 @@ fn loses_no_edge(front: Front) -> Result<()> {
     }
     let edges = guest.console().matches("edge").count();
     ensure!(edges == TOGGLES, "gpiomon saw {edges} edges");
-    let after = host.resources()?;
-    ensure!(before == after, "threads and fds: {before:?}, {after:?}");
+    host.daemon.expect_resources(before)?;
     guest.power_off()?;
     host.daemon.stop()?;
     Ok(())
@@ -102,7 +101,7 @@ fn loses_no_edge(front: Front) -> Result<()> {
 fn starts_clean(front: Front) -> Result<()> {
     let mut host = Host::start()?;
     let mut guest = host.boot(front)?;
-    let before = host.resources()?;
+    let before = host.daemon.resources()?;
     for _ in 0..3 {
         guest.check(HOLD)?;
         ensure!(guest.check("gpioget gpiochip0 5")? == "0");
@@ -116,8 +115,7 @@ fn starts_clean(front: Front) -> Result<()> {
         ensure!(free == "16\n0", "{free}");
     }
     host.check(&mut guest)?;
-    let after = host.resources()?;
-    ensure!(before == after, "threads and fds: {before:?}, {after:?}");
+    host.daemon.expect_resources(before)?;
     guest.power_off()?;
     host.daemon.stop()?;
     Ok(())
@@ -131,9 +129,8 @@ fn killed(front: Front) -> Result<()> {
         let free = guest.check(ARE_LINES_FREE)?;
         ensure!(free == "16\n0", "{free}");
         guest.check(HOLD)?;
-        let now = host.resources()?;
-        let before = *before.get_or_insert(now);
-        ensure!(before == now, "threads and fds: {before:?}, {now:?}");
+        let now = host.daemon.resources()?;
+        host.daemon.expect_resources(*before.get_or_insert(now))?;
         drop(guest);
         host.daemon.wait_for(": disconnected")?;
     }
@@ -269,10 +266,5 @@ impl Host {
     /// Somebody outside drives lines.
     fn control(&self, command: &str) -> Result<()> {
         Ok(fs::write(&self.control, command)?)
-    }
-
-    /// Threads and file descriptors of the daemon.
-    fn resources(&self) -> Result<(usize, usize)> {
-        Ok((self.daemon.threads()?, self.daemon.fds()?))
     }
 }

@@ -80,10 +80,9 @@ fn on_virtio(play: Play<'_>) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let simulated = daemon(&folder, &["--simulate"])?;
     let mut guest = host::boot(&[(&Device::of("virtio-gpio")?, simulated.socket())])?;
-    let before = (simulated.threads()?, simulated.fds()?);
+    let before = simulated.resources()?;
     play(&mut guest)?;
-    let after = (simulated.threads()?, simulated.fds()?);
-    ensure!(before == after, "threads and fds: {before:?}, {after:?}");
+    simulated.expect_resources(before)?;
     guest.power_off()?;
     simulated.stop()?;
     Ok(())

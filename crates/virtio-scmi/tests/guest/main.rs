@@ -226,15 +226,12 @@ fn killed(front: Front) -> Result<()> {
     let mut before = None;
     for _ in 0..3 {
         let mut guest = host.boot(front)?;
-        let now = (
-            view(&mut guest)?,
-            host.daemon.threads()?,
-            host.daemon.fds()?,
-        );
-        let before = before.get_or_insert_with(|| now.clone());
-        ensure!(*before == now, "{before:x?}\n{now:x?}");
+        let now = (view(&mut guest)?, host.daemon.resources()?);
+        let (before, held) = before.get_or_insert_with(|| now.clone());
+        ensure!(*before == now.0, "{before:x?}\n{now:x?}");
+        host.daemon.expect_resources(*held)?;
         everything_on(&mut guest)?;
-        ensure!(before.0 != view(&mut guest)?);
+        ensure!(*before != view(&mut guest)?);
         drop(guest);
         host.daemon.wait_for(": disconnected")?;
     }
