@@ -228,7 +228,9 @@ fn open(table: &ChipTable, others: &Boards) -> Result<Board, Fault> {
         (None, true) => {
             let chip = SimulatedChip::new();
             if let Some(path) = &table.control {
-                control::serve(chip.clone(), path).blame("control")?;
+                let driven = chip.clone();
+                daemon::control(path, move |command| control::perform(&driven, command))
+                    .blame("control")?;
             }
             (Box::new(chip), None)
         }

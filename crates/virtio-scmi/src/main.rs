@@ -68,7 +68,9 @@ QEMU:
             None => fault,
         })?;
         if let Some(path) = &tables.control {
-            control::serve(board.clone(), path).blame("control")?;
+            let board = board.clone();
+            daemon::control(path, move |command| control::perform(&board, command))
+                .blame("control")?;
         }
         Ok(board)
     }

@@ -6,6 +6,7 @@
 //! on standard error, a socket by path or by descriptor, a clean end on SIGTERM.
 
 mod config;
+mod control;
 mod options;
 mod socket;
 
@@ -32,11 +33,12 @@ use self::socket::Socket;
 use crate::vhost_user::survive;
 use crate::{Device, Guest, Watch};
 
+pub use self::control::control;
 pub use toml::Spanned;
 
 /// How long a guest may take to end before the daemon ends without it: its hardware may hang for
-/// ever. It is longer than a device may take for what it has begun: the longest is virtio-i2c's 3 s
-/// until its turn comes, and a second for the transaction.
+/// ever. It is longer than a device takes for what it has begun: the longest is virtio-i2c's 3 s
+/// until its turn comes, and a second for the transaction, unless an adapter's `timeout` says more.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// File descriptors that a guest may need: its socket and session, its rings' events, its memory, a
