@@ -357,9 +357,8 @@ impl Plan {
         if !new.names.of_mut(kind).insert(its.clone()) {
             return Err(mistake(format!("{its:?} is there twice")));
         }
-        if let Some(other) = self.holders.of(kind).get(&resource)
-            && shared != Some(&true)
-        {
+        let other = self.holders.of(kind).get(&resource);
+        if let Some(other) = other.filter(|_| shared != Some(&true)) {
             return Err(mistake(format!(
                 "{name:?} is guest {other}'s, and not shared"
             )));
