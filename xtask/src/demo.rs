@@ -3,15 +3,17 @@
 //! One guest, every device.
 
 use std::env;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::io::Read;
+use std::mem;
+use std::path::Path;
+use std::process::{Child, ExitCode, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 use xtask::daemon::Daemon;
 use xtask::device::Device;
-use xtask::guest::{self, Front, Guest};
+use xtask::guest::{self, Front, Ground, Guest};
 
 use crate::test::cargo;
 
@@ -19,7 +21,49 @@ use crate::test::cargo;
 pub(crate) struct Arguments {
     /// What runs the guest [default: uml on x86-64, else qemu-arm64]
     #[arg(long, value_enum)]
-    pub(crate) front: Option<Front>,
+    front: Option<Front>,
+    #[command(flatten)]
+    ground: Ground,
+}
+
+/// The build of all daemons, which goes on while the guest's kernel is built.
+pub(crate) struct Build {
+    cargo: Child,
+    devices: Vec<Device>,
+}
+
+impl Build {
+    pub(crate) fn start() -> Result<Self> {
+        let devices = Device::all()?;
+        let mut build = cargo(&["build", "--quiet"]);
+        for device in &devices {
+            build.args(["--package", &device.package]);
+        }
+        build.stdin(Stdio::null()).stderr(Stdio::piped());
+        Ok(Self {
+            cargo: build.spawn()?,
+            devices,
+        })
+    }
+
+    /// Waits for its end.
+    fn finish(&mut self) -> Result<()> {
+        let mut said = String::new();
+        if let Some(mut stderr) = self.cargo.stderr.take() {
+            stderr.read_to_string(&mut said)?;
+        }
+        let status = self.cargo.wait()?;
+        ensure!(status.success(), "cargo build: {status}\n{said}");
+        Ok(())
+    }
+}
+
+impl Drop for Build {
+    fn drop(&mut self) {
+        // Fails if it has ended, as it should have.
+        self.cargo.kill().ok();
+        self.cargo.wait().ok();
+    }
 }
 
 /// Every device with its daemon.
@@ -29,28 +73,23 @@ pub(crate) struct Daemons {
 }
 
 impl Daemons {
-    /// Builds and starts all that this front end can have.
-    pub(crate) fn start(front: Front) -> Result<Self> {
+    /// Starts all that this front end can have.
+    pub(crate) fn start(front: Front, mut build: Build) -> Result<Self> {
+        build.finish()?;
         let folder = tempfile::tempdir()?;
-        let mut devices = Device::all()?;
-        devices.retain(|device| match front.lacks(device) {
-            Some(reason) => {
+        let ours = env::current_exe()?;
+        let binaries = ours.parent().context("no target folder")?;
+        let mut running = Vec::new();
+        for device in mem::take(&mut build.devices) {
+            if let Some(reason) = front.lacks(&device)? {
                 println!("none  {:16} {reason}", device.package);
-                false
+                continue;
             }
-            None => true,
-        });
-        ensure!(!devices.is_empty(), "there is no device yet");
-        let binaries = build(&devices)?;
-        let running = devices
-            .into_iter()
-            .map(|device| {
-                let socket = folder.path().join(format!("{}.sock", device.daemon));
-                let binary = binaries.join(&device.daemon);
-                let daemon = Daemon::start(&binary, &device.demo_args, &socket)?;
-                Ok((device, daemon))
-            })
-            .collect::<Result<_>>()?;
+            let socket = folder.path().join(format!("{}.sock", device.daemon));
+            let binary = binaries.join(&device.daemon);
+            let daemon = Daemon::start(&binary, &device.demo_args, &socket)?;
+            running.push((device, daemon));
+        }
         Ok(Self {
             running,
             _folder: folder,
@@ -66,15 +105,26 @@ impl Daemons {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    Ground {
+        demo: true,
+        ..arguments.ground
+    }
+    .choose();
     let front = front(arguments.front)?;
+    println!(
+        "A Linux guest of {front} will use each device once. The first time its kernel is built, in \
+         three to five minutes with two processors, and kept in {} (`cargo xtask clean` removes it).",
+        guest::cache()?.display()
+    );
+    let build = Build::start()?;
     guest::prepare(&[front])?;
-    let mut daemons = Daemons::start(front)?;
+    let mut daemons = Daemons::start(front, build)?;
+    perish(front, &mut daemons)?;
     let mut guest = boot(front, &daemons)?;
     let mut failed = 0;
     for (device, _) in &daemons.running {
         failed += usize::from(!check(device, &mut guest)?);
     }
-    guest = perish(front, &mut daemons, guest)?;
     guest.power_off()?;
     let devices = daemons.running.len();
     for (device, daemon) in daemons.running {
@@ -102,32 +152,30 @@ fn boot(front: Front, daemons: &Daemons) -> Result<Guest> {
     Ok(guest)
 }
 
-/// Has a guest fail for each device that is there for that, and returns the last one.
-fn perish(front: Front, daemons: &mut Daemons, mut guest: Guest) -> Result<Guest> {
+/// Has a guest fail for each device that is there for that.
+fn perish(front: Front, daemons: &mut Daemons) -> Result<()> {
     for number in 0..daemons.running.len() {
-        let Some((device, daemon)) = daemons.running.get_mut(number) else {
+        let Some((device, _)) = daemons.running.get(number) else {
             continue;
         };
-        let Some(failure) = &device.failure else {
+        let Some(failure) = device.failure.clone() else {
             continue;
         };
         let device = device.clone();
+        let mut guest = boot(front, daemons)?;
+        ensure!(check(&device, &mut guest)?, "{}: fails", device.package);
         let start = Instant::now();
         guest.perish(&failure.command)?;
+        if let Some((_, daemon)) = daemons.running.get_mut(number) {
+            daemon.wait_for(&failure.says)?;
+        }
         println!(
-            "      {:16} failed, and was gone after {} ms: {}",
+            "ok    {:16} a guest that failed on purpose was ended by the daemon after {} ms",
             device.package,
             start.elapsed().as_millis(),
-            daemon.wait_for(&failure.says)?
-        );
-        guest = boot(front, daemons)?;
-        ensure!(
-            check(&device, &mut guest)?,
-            "{}: after a failure",
-            device.package
         );
     }
-    Ok(guest)
+    Ok(())
 }
 
 /// Whether the device works.
@@ -146,21 +194,4 @@ pub(crate) fn front(asked: Option<Front>) -> Result<Front> {
         Some(reason) => bail!("{reason}"),
         None => Ok(front),
     }
-}
-
-/// Builds the daemons and returns the folder that they are in.
-fn build(devices: &[Device]) -> Result<PathBuf> {
-    let mut build = cargo(&["build", "--release"]);
-    for device in devices {
-        build.args(["--package", &device.package]);
-    }
-    let status = build.status()?;
-    ensure!(status.success(), "cargo build: {status}");
-    // We lie in the folder of another profile.
-    let ours = env::current_exe()?;
-    let target = ours
-        .parent()
-        .and_then(Path::parent)
-        .context("no target folder")?;
-    Ok(target.join("release"))
 }

@@ -5,6 +5,7 @@
 //! Beside that file lies `check.sh`. It runs in the guest, uses the device as any program would,
 //! and prints one line that tells what it saw, or fails.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,9 @@ pub struct Device {
     /// itself: a guest has busybox and these.
     #[serde(default)]
     pub packages: Vec<String>,
+    /// What Debian's own kernel needs for it.
+    #[serde(default)]
+    pub debian: Debian,
     /// How a guest fails, if that is what the device is for.
     pub failure: Option<Failure>,
 }
@@ -46,6 +50,26 @@ pub struct Failure {
     pub command: String,
     /// What is in the line of the daemon's log that tells of it.
     pub says: String,
+}
+
+/// `[debian]` in `guest/device.toml`: modules that a guest with Debian's own kernel loads for the
+/// device and its check.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Debian {
+    /// Those that Debian has, by their files' names, with what they need.
+    #[serde(default)]
+    pub modules: Vec<String>,
+    /// Those that Debian lacks, and the files of Linux that each is made of.
+    #[serde(default)]
+    pub build: BTreeMap<String, Vec<String>>,
+}
+
+impl Debian {
+    /// All of them, those that drive the device before those that use what it provides.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.build.keys().chain(&self.modules).map(String::as_str)
+    }
 }
 
 impl Device {

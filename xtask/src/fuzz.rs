@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A short run of each fuzz target, which are the binaries of `crates/*/fuzz`.
+//! A run of each fuzz target, which are the binaries of `crates/*/fuzz`.
 
 use std::fs;
 use std::process::Command;
@@ -11,10 +11,11 @@ use xtask::tools::{self, Tool};
 
 use crate::test::{Tally, cargo, crates_with};
 
-/// In seconds. Long enough to find what somebody has just broken; the long runs are done by hand.
-const TIME: u32 = 20;
+/// How long a target runs in CI, in seconds: long enough to find what a change has just broken.
+pub(crate) const SHORT: u32 = 20;
 
-pub(crate) fn run(tally: &mut Tally) -> Result<()> {
+/// Runs each target for `time` seconds.
+pub(crate) fn run(tally: &mut Tally, time: u32) -> Result<()> {
     let mut ready = None;
     for package in crates_with("fuzz/Cargo.toml")? {
         for target in targets(&package)? {
@@ -27,7 +28,7 @@ pub(crate) fn run(tally: &mut Tally) -> Result<()> {
                 tally.step("fuzzer", prepare);
                 ready = Some(());
             }
-            tally.command(&name, fuzz(&package, &target)?);
+            tally.command(&name, fuzz(&package, &target, time)?);
         }
     }
     Ok(())
@@ -72,7 +73,7 @@ fn prepare() -> Result<()> {
 }
 
 /// What it finds goes below the target folder, not into the checkout.
-fn fuzz(package: &str, target: &str) -> Result<Command> {
+fn fuzz(package: &str, target: &str, time: u32) -> Result<Command> {
     let found = workspace().join("target/fuzz").join(package).join(target);
     let corpus = found.join("corpus");
     fs::create_dir_all(&corpus)?;
@@ -86,7 +87,7 @@ fn fuzz(package: &str, target: &str) -> Result<Command> {
         "--fuzz-dir",
     ]);
     fuzz.args([&folder, target]).arg(&corpus);
-    fuzz.arg("--").arg(format!("-max_total_time={TIME}"));
+    fuzz.arg("--").arg(format!("-max_total_time={time}"));
     // In seconds. A hang shall be found in the time there is.
     fuzz.arg("-timeout=10");
     fuzz.arg(format!("-artifact_prefix={}/", found.display()));

@@ -12,8 +12,8 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::{Failed, Trial};
 
 use crate::device::Device;
-use crate::guest::{Front, Guest};
-use crate::trial::trial;
+use crate::guest::{Front, Guest, Linux};
+use crate::trial::trial_on;
 
 /// Set where the test runs in a guest.
 const INSIDE: &str = "VIRTIO_BACKENDS_INSIDE";
@@ -36,12 +36,22 @@ pub fn hosted(
     outside: fn(Play<'_>) -> Result<()>,
     inside: fn() -> Result<()>,
 ) -> Trial {
+    hosted_on(name, |_| None, outside, inside)
+}
+
+/// The same, where the test needs something of Linux that some versions lack: `lacks` says what.
+pub fn hosted_on(
+    name: &'static str,
+    lacks: fn(Linux) -> Option<&'static str>,
+    outside: fn(Play<'_>) -> Result<()>,
+    inside: fn() -> Result<()>,
+) -> Trial {
     if env::var_os(INSIDE).is_some() {
         return Trial::test(name, move || {
             inside().map_err(|error| Failed::from(format!("{error:#}")))
         });
     }
-    trial(name, &[Front::Uml], move || {
+    trial_on(name, &[Front::Uml], lacks, move || {
         outside(&|guest| play(guest, name))
     })
 }

@@ -16,8 +16,15 @@ pub mod daemon;
 pub mod device;
 pub mod guest;
 pub mod host;
+pub mod oldest;
+pub mod results;
+pub mod root;
 pub mod tools;
 pub mod trial;
 
+mod apt;
+mod archive;
 mod cache;
 mod process;
+
+pub use cache::clean;

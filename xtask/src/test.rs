@@ -10,27 +10,54 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use xtask::device::{Device, workspace};
-use xtask::guest::{self, Front};
-use xtask::trial;
+use xtask::guest::{Front, Ground, Qemu};
+use xtask::{oldest, tools, trial};
 
 use crate::{fuzz, tidy};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Install QEMU if it is missing or too old, on Debian and Ubuntu
-    #[arg(long)]
-    install_qemu: bool,
     /// Leave out the tests that boot guests
-    #[arg(long, conflicts_with = "install_qemu")]
+    #[arg(long)]
     no_guest: bool,
 }
 
+/// All tests.
+pub(crate) const TESTS: [&str; 3] = ["test", "--workspace", "--no-fail-fast"];
+
+/// Of these the ones that boot guests.
+pub(crate) const GUESTS: [&str; 6] = ["--test", "guest", "--test", "host", "--test", "qemu"];
+
+/// What guests are made of in one run of their tests, and which front ends have some.
+#[derive(Clone, Copy)]
+pub(crate) struct Pass {
+    pub(crate) ground: Ground,
+    pub(crate) fronts: &'static [Front],
+}
+
+/// All tests run in the first pass, those of guests in the others too. A PC's kernel takes the longest
+/// to build: CI has one of them.
+const PASSES: [Pass; 3] = [
+    Pass {
+        ground: Ground::NEWEST,
+        fronts: &Front::ALL,
+    },
+    Pass {
+        ground: Ground::OLDEST,
+        fronts: &[Front::Uml],
+    },
+    Pass {
+        ground: Ground {
+            qemu: Qemu::V10_0,
+            ..Ground::NEWEST
+        },
+        fronts: &[Front::QemuArm64, Front::QemuX86_64],
+    },
+];
+
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    if arguments.install_qemu {
-        guest::install_qemu()?;
-    }
     let devices = Device::all()?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::new();
 
     tally.command("format", cargo(&["fmt", "--all", "--check"]));
     for package in crates_with("fuzz/Cargo.toml")? {
@@ -48,10 +75,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         "warnings",
     ];
     tally.command("clippy", cargo(&clippy));
-    let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
-    doc.env("RUSTDOCFLAGS", "-D warnings");
-    tally.command("documentation", doc);
-    for device in &devices {
+    documentation(&mut tally, &devices);
+    other_features(&mut tally, &devices)?;
+    oldest_rust(&mut tally)?;
+    tally.step("house rules", tidy::check);
+    tally.group("checks");
+    if arguments.no_guest {
+        tally.tests(&mut cargo(&TESTS))?;
+        tally.group("tests");
+    } else {
+        for pass in PASSES {
+            prepare_guests(&mut tally, pass);
+        }
+        tally.group("guests' kernels");
+        let mut tests = TESTS.to_vec();
+        for pass in PASSES {
+            tally.guests(cargo(&tests), pass)?;
+            tests = [&TESTS[..], &GUESTS].concat();
+        }
+    }
+    fuzz::run(&mut tally, fuzz::SHORT)?;
+    tally.group("fuzzing");
+    Ok(tally.finish())
+}
+
+/// Devices without the daemon, and daemons for Xen.
+fn other_features(tally: &mut Tally, devices: &[Device]) -> Result<()> {
+    for device in devices {
         let package = &device.package;
         let library = [
             "check",
@@ -61,17 +111,55 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             package,
         ];
         tally.command(&format!("{package} without daemon"), cargo(&library));
-        // Xen's memory is another type at compile time. Nothing but Xen can run it.
+        // Xen's memory is another type at compile time.
         let xen = ["check", "--features", "xen", "--package", package];
         tally.command(&format!("{package} for Xen"), cargo(&xen));
     }
-    tally.step("house rules", tidy::check);
-    if !arguments.no_guest {
-        tally.step("guest kernels", prepare_guests);
+    // Nothing but Xen has its grants; its front end, and all others, are served by such a build.
+    let orders = [
+        "test",
+        "--package",
+        "virtio-backend",
+        "--features",
+        "testing,xen",
+        "--test",
+        "orders",
+    ];
+    tally.tests(&mut cargo(&orders))
+}
+
+/// The oldest Rust builds everything, and the libraries for 32 bits too.
+fn oldest_rust(tally: &mut Tally) -> Result<()> {
+    let name = "the oldest Rust";
+    if !tools::has_apt() {
+        tally.skip(name, "it is Debian's, and there is no apt here");
+        return Ok(());
     }
-    tally.tests(!arguments.no_guest)?;
-    fuzz::run(&mut tally)?;
-    Ok(tally.finish())
+    tally.step(name, || {
+        succeed(oldest::cargo(&["test", "--workspace", "--lib", "--bins"])?)
+    });
+    let mut libraries = vec!["check", "--lib", "--no-default-features"];
+    libraries.extend(["--target", oldest::TARGET_32]);
+    let packages = crates_with("src/lib.rs")?;
+    libraries.extend(packages.iter().flat_map(|package| ["--package", package]));
+    tally.step("libraries for 32 bits", || {
+        succeed(oldest::cargo(&libraries)?)
+    });
+    Ok(())
+}
+
+fn documentation(tally: &mut Tally, devices: &[Device]) {
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    tally.command("documentation", doc);
+    // As those see it who link a device into their VMM.
+    let mut doc = cargo(&["doc", "--no-deps", "--lib", "--no-default-features"]);
+    doc.args(["--package", "virtio-backend"]);
+    for device in devices {
+        doc.args(["--package", &device.package]);
+    }
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    tally.command("documentation without daemon", doc);
 }
 
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
@@ -80,23 +168,38 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     cargo
 }
 
-fn prepare_guests() -> Result<()> {
-    let possible = |front: &Front| front.missing().is_none();
-    let fronts: Vec<_> = Front::ALL.into_iter().filter(possible).collect();
-    guest::prepare(&fronts)?;
-    Ok(())
+/// In a process of its own, as a process has one choice.
+pub(crate) fn prepare_guests(tally: &mut Tally, pass: Pass) {
+    let mut prepare = cargo(&["xtask", "guest"]);
+    prepare.args(pass.fronts.iter().map(Front::to_string));
+    prepare
+        .envs(pass.ground.environment())
+        .stderr(Stdio::inherit());
+    tally.command(&format!("guests of {}", pass.ground), prepare);
 }
 
 /// What has been counted so far.
-#[derive(Default)]
 pub(crate) struct Tally {
     passed: u64,
     failed: u64,
     skipped: u64,
     failures: Vec<String>,
+    minutes: Vec<(String, f64)>,
+    since: Instant,
 }
 
 impl Tally {
+    pub(crate) fn new() -> Self {
+        Self {
+            passed: 0,
+            failed: 0,
+            skipped: 0,
+            failures: Vec::new(),
+            minutes: Vec::new(),
+            since: Instant::now(),
+        }
+    }
+
     /// Does something that counts as one check.
     pub(crate) fn step(&mut self, name: &str, check: impl FnOnce() -> Result<()>) {
         print!("{name:<32}");
@@ -117,15 +220,8 @@ impl Tally {
     }
 
     /// The check is that this command succeeds. What it says matters if it does not.
-    pub(crate) fn command(&mut self, name: &str, mut command: Command) {
-        self.step(name, || {
-            let output = command.stdin(Stdio::null()).output()?;
-            if !output.status.success() {
-                let out = String::from_utf8_lossy(&output.stdout);
-                bail!("{out}{}", String::from_utf8_lossy(&output.stderr));
-            }
-            Ok(())
-        });
+    pub(crate) fn command(&mut self, name: &str, command: Command) {
+        self.step(name, || succeed(command));
     }
 
     pub(crate) fn skip(&mut self, name: &str, reason: &str) {
@@ -133,14 +229,27 @@ impl Tally {
         self.skipped += 1;
     }
 
-    /// All tests of the workspace, each of which counts.
-    fn tests(&mut self, guests: bool) -> Result<()> {
+    /// Ends a group of checks: how long all since the last one took is said in the end.
+    pub(crate) fn group(&mut self, name: &str) {
+        let minutes = self.since.elapsed().as_secs_f64() / 60.0;
+        self.minutes.push((name.to_owned(), minutes));
+        self.since = Instant::now();
+    }
+
+    /// Tests, with guests made of this.
+    pub(crate) fn guests(&mut self, mut cargo: Command, pass: Pass) -> Result<()> {
+        let fronts: Vec<_> = pass.fronts.iter().map(Front::to_string).collect();
+        let fronts = fronts.join(",");
+        cargo.env(trial::ENABLE, "1").env(trial::FRONTS, &fronts);
+        self.tests(cargo.envs(pass.ground.environment()))?;
+        self.group(&format!("tests, {} ({fronts})", pass.ground));
+        Ok(())
+    }
+
+    /// Tests of the workspace, each of which counts.
+    pub(crate) fn tests(&mut self, cargo: &mut Command) -> Result<()> {
         println!("tests");
         let start = Instant::now();
-        let mut cargo = cargo(&["test", "--workspace", "--no-fail-fast"]);
-        if guests {
-            cargo.env(trial::ENABLE, "1");
-        }
         let mut child = cargo.stdout(Stdio::piped()).spawn()?;
         let output = child.stdout.take().context("no output")?;
         let failed_before = self.failed;
@@ -181,7 +290,10 @@ impl Tally {
         self.failures.push(name.to_owned());
     }
 
-    fn finish(self) -> ExitCode {
+    pub(crate) fn finish(self) -> ExitCode {
+        for (group, minutes) in &self.minutes {
+            println!("{minutes:6.1} min  {group}");
+        }
         for failure in &self.failures {
             println!("failed: {failure}");
         }
@@ -195,6 +307,16 @@ impl Tally {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs a command. What it says matters if it fails.
+fn succeed(mut command: Command) -> Result<()> {
+    let output = command.stdin(Stdio::null()).output()?;
+    if !output.status.success() {
+        let out = String::from_utf8_lossy(&output.stdout);
+        bail!("{out}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
 }
 
 /// 3 of `ok. 3 passed; 0 failed`.
@@ -223,7 +345,7 @@ mod tests {
 
     #[test]
     fn results_of_test_runners_are_summed() {
-        let mut tally = Tally::default();
+        let mut tally = Tally::new();
         tally.count("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s");
         tally.count("test hwrng_is_ours ... FAILED");
         tally.count(

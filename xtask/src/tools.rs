@@ -4,7 +4,6 @@
 //! installed.
 
 use std::env;
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -56,9 +55,9 @@ pub fn require(tools: &[Tool]) -> Result<()> {
     }
 }
 
-/// Installs packages of the host's own distribution, having said so. Arguments of `apt-get install`
-/// may be among them.
-pub fn install(packages: &[&str]) -> Result<()> {
+/// Installs packages of the host's own distribution, having said so. What apt says matters if it
+/// fails.
+fn install(packages: &[&str]) -> Result<()> {
     eprintln!("installing with apt-get: {}", packages.join(" "));
     // A third party's broken source is no reason to stop; what we need may well be there.
     as_root(&["apt-get", "--quiet", "update"]).ok();
@@ -73,21 +72,6 @@ pub fn install(packages: &[&str]) -> Result<()> {
     as_root(&install)
 }
 
-/// Makes Debian's backports of this release available, having said so. They are used only by name.
-pub fn add_backports(suite: &str) -> Result<()> {
-    let known = Command::new("apt-cache").arg("policy").output()?.stdout;
-    if String::from_utf8_lossy(&known).contains(suite) {
-        return Ok(());
-    }
-    let file = format!("/etc/apt/sources.list.d/{suite}.list");
-    let source = format!(
-        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] \
-         http://deb.debian.org/debian {suite} main"
-    );
-    eprintln!("adding {file}: {source}");
-    as_root(&["sh", "-c", r#"echo "$1" >"$2""#, "add", &source, &file])
-}
-
 /// Whether the host is Debian or one of its descendants.
 #[must_use]
 pub fn has_apt() -> bool {
@@ -98,18 +82,8 @@ pub fn has_apt() -> bool {
     apt.is_present() && Path::new("/etc/debian_version").exists()
 }
 
-/// A value in `/etc/os-release`.
-#[must_use]
-pub fn os_release(key: &str) -> Option<String> {
-    let text = fs::read_to_string("/etc/os-release").ok()?;
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
-    Some(value.trim_matches('"').to_owned())
-}
-
-/// Runs a command as root, through sudo if we are not.
-pub fn as_root(command: &[&str]) -> Result<()> {
+/// Runs a command as root, through sudo if we are not: sudo asks for a password on the terminal.
+fn as_root(command: &[&str]) -> Result<()> {
     let sudo: &[&str] = if rustix::process::geteuid().is_root() {
         &[]
     } else {
@@ -117,10 +91,17 @@ pub fn as_root(command: &[&str]) -> Result<()> {
     };
     let all = [sudo, &["env", "DEBIAN_FRONTEND=noninteractive"], command].concat();
     let (program, args) = all.split_first().context("empty command")?;
-    let status = Command::new(program)
+    let output = Command::new(program)
         .args(args)
-        .status()
+        .output()
         .with_context(|| format!("run {program}; as root, please run: {}", command.join(" ")))?;
-    ensure!(status.success(), "{}: {status}", command.join(" "));
+    ensure!(
+        output.status.success(),
+        "{}: {}\n{}{}",
+        command.join(" "),
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }

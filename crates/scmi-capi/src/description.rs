@@ -1,24 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What there is: constant tables of the firmware.
+//! What there is: constant tables of the firmware, whose entries say how long they are.
 
 use core::ffi::c_char;
 
-use scmi::{Axis, Clock, ResetDomain, Sensor, SensorRange, Values, VoltageDomain};
+use scmi::{
+    Axis, Clock, ResetDomain, ResourceId, Sensor, SensorRange, Status, Values, VoltageDomain,
+};
 
 /// A power domain.
 #[repr(C)]
-pub struct scmi_power_domain {
+pub struct scmi_engine_power_domain {
+    /// `sizeof` of this structure.
+    pub size: usize,
     /// At most 63 characters of ASCII.
     pub name: *const c_char,
 }
 
 /// A clock.
 #[repr(C)]
-pub struct scmi_clock {
+pub struct scmi_engine_clock {
+    /// `sizeof` of this structure.
+    pub size: usize,
     /// At most 63 characters of ASCII.
     pub name: *const c_char,
-    /// In hertz and in ascending order; if `rate_range`, the lowest, the highest and the step between two.
+    /// In hertz and in ascending order, at least one; if `rate_range`, the lowest, the highest and the step between two.
     pub rates: *const u64,
     /// The clocks that it can come from.
     pub parents: *const u16,
@@ -39,7 +45,9 @@ pub struct scmi_clock {
 
 /// What a sensor, or one of its axes, measures.
 #[repr(C)]
-pub struct scmi_axis {
+pub struct scmi_engine_axis {
+    /// `sizeof` of this structure.
+    pub size: usize,
     /// At most 63 characters of ASCII.
     pub name: *const c_char,
     /// SCMI's number of the unit: 2 is degrees Celsius, 5 volts, 6 amperes, 7 watts, 8 joules.
@@ -60,11 +68,13 @@ pub struct scmi_axis {
 
 /// A sensor.
 #[repr(C)]
-pub struct scmi_sensor {
+pub struct scmi_engine_sensor {
+    /// `sizeof` of this structure.
+    pub size: usize,
     /// What is measured, if it has no axes; else its name.
-    pub scale: scmi_axis,
+    pub scale: *const scmi_engine_axis,
     /// At most 7.
-    pub axes: *const scmi_axis,
+    pub axes: *const scmi_engine_axis,
     /// How often it may measure, as SCMI has it: seconds in bits 20:5, times ten to the power of the signed bits 4:0. In
     /// ascending order; if `interval_range`, the shortest, the longest and the step between two.
     pub intervals: *const u32,
@@ -76,7 +86,7 @@ pub struct scmi_sensor {
     pub axis_count: u8,
     /// How many trip points each agent may set.
     pub trip_points: u8,
-    /// Whether it measures by itself, and `scmi_sensor_updated` is told.
+    /// Whether it measures by itself, and `scmi_engine_sensor_updated` is told.
     pub updates: bool,
     /// Whether it takes its time to measure, so that agents had better not wait for it.
     pub slow: bool,
@@ -88,7 +98,9 @@ pub struct scmi_sensor {
 
 /// A reset domain.
 #[repr(C)]
-pub struct scmi_reset_domain {
+pub struct scmi_engine_reset_domain {
+    /// `sizeof` of this structure.
+    pub size: usize,
     /// At most 63 characters of ASCII.
     pub name: *const c_char,
     /// How long a reset takes, in microseconds; 0 if that is not known.
@@ -97,7 +109,9 @@ pub struct scmi_reset_domain {
 
 /// A voltage domain.
 #[repr(C)]
-pub struct scmi_voltage_domain {
+pub struct scmi_engine_voltage_domain {
+    /// `sizeof` of this structure.
+    pub size: usize,
     /// At most 63 characters of ASCII.
     pub name: *const c_char,
     /// In microvolts and in ascending order; if `level_range`, the lowest, the highest and the step between two.
@@ -108,26 +122,26 @@ pub struct scmi_voltage_domain {
     pub level_range: bool,
 }
 
-impl scmi_clock {
+impl scmi_engine_clock {
     /// # Safety
-    /// Its pointers are as [`scmi_init`](crate::scmi_init) asks.
+    /// Its pointers are as [`scmi_engine_init`](crate::scmi_engine_init) asks.
     pub(crate) unsafe fn describe(&self) -> Clock<'_> {
         // SAFETY: what the caller promises.
         unsafe {
             Clock {
                 name: text(self.name),
                 rates: values(self.rates, self.rate_count, self.rate_range),
-                parents: array(self.parents, self.parent_count),
-                dependents: array(self.dependents, self.dependent_count),
+                parents: array(self.parents.cast::<ResourceId>(), self.parent_count),
+                dependents: array(self.dependents.cast::<ResourceId>(), self.dependent_count),
                 enable_latency: self.enable_latency,
             }
         }
     }
 }
 
-impl scmi_axis {
+impl scmi_engine_axis {
     /// # Safety
-    /// Its pointers are as [`scmi_init`](crate::scmi_init) asks.
+    /// Its pointers are as [`scmi_engine_init`](crate::scmi_engine_init) asks.
     pub(crate) unsafe fn describe(&self) -> Axis<'_> {
         Axis {
             // SAFETY: what the caller promises.
@@ -144,28 +158,28 @@ impl scmi_axis {
     }
 }
 
-impl scmi_sensor {
+impl scmi_engine_sensor {
     /// # Safety
-    /// Its pointers are as [`scmi_init`](crate::scmi_init) asks.
-    pub(crate) unsafe fn describe(&self) -> Sensor<'_> {
+    /// Its pointers are as [`scmi_engine_init`](crate::scmi_engine_init) asks.
+    pub(crate) unsafe fn describe(&self) -> Result<Sensor<'_>, Status> {
         // SAFETY: what the caller promises.
         unsafe {
-            Sensor {
-                scale: self.scale.describe(),
+            Ok(Sensor {
+                scale: entry(self.scale, 1, 0)?.describe(),
                 axes: self.axis_count,
                 trip_points: self.trip_points,
                 slow: self.slow,
                 updates: self.updates,
                 timestamp: self.has_timestamp.then_some(self.timestamp_exponent),
                 intervals: values(self.intervals, self.interval_count, self.interval_range),
-            }
+            })
         }
     }
 }
 
-impl scmi_reset_domain {
+impl scmi_engine_reset_domain {
     /// # Safety
-    /// Its pointers are as [`scmi_init`](crate::scmi_init) asks.
+    /// Its pointers are as [`scmi_engine_init`](crate::scmi_engine_init) asks.
     pub(crate) unsafe fn describe(&self) -> ResetDomain<'_> {
         ResetDomain {
             // SAFETY: what the caller promises.
@@ -175,9 +189,9 @@ impl scmi_reset_domain {
     }
 }
 
-impl scmi_voltage_domain {
+impl scmi_engine_voltage_domain {
     /// # Safety
-    /// Its pointers are as [`scmi_init`](crate::scmi_init) asks.
+    /// Its pointers are as [`scmi_engine_init`](crate::scmi_engine_init) asks.
     pub(crate) unsafe fn describe(&self) -> VoltageDomain<'_> {
         // SAFETY: what the caller promises.
         unsafe {
@@ -201,6 +215,23 @@ unsafe fn values<'a, T: Copy>(first: *const T, count: u16, range: bool) -> Value
         },
         ref list => Values::List(list),
     }
+}
+
+/// An entry of a table, whose entries are as long as the first one says.
+///
+/// # Safety
+/// There are as many as `count` says, which begin with their size and stay as they are for `'a`.
+pub(crate) unsafe fn entry<'a, T>(first: *const T, count: u16, at: u16) -> Result<&'a T, Status> {
+    if first.is_null() || at >= count {
+        return Err(Status::NotFound);
+    }
+    // SAFETY: what the caller promises.
+    let size = unsafe { *first.cast::<usize>() };
+    if size < size_of::<T>() {
+        return Err(Status::InvalidParameters);
+    }
+    // SAFETY: what the caller promises.
+    Ok(unsafe { &*first.byte_add(size.wrapping_mul(at.into())) })
 }
 
 /// What C has at `first`: nothing if that is null.

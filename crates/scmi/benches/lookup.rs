@@ -31,9 +31,9 @@ const AIM: f64 = 1.15;
 
 fn main() {
     let first: Vec<u16> = (0..10).collect();
-    let many: Vec<u16> = (0..1000).collect();
+    let many: Vec<u16> = (0..10_000).collect();
     let mut few_resources = Parts::new(10, &[Given::all(&first)]);
-    let mut many_resources = Parts::new(1000, &[Given::all(&many)]);
+    let mut many_resources = Parts::new(10_000, &[Given::all(&many)]);
     // Each has ten resources of its own, and shares none.
     let own = |agent: u16| Given::all(&(agent * 10..agent * 10 + 10).collect::<Vec<_>>());
     let agents: Vec<_> = (0..256).map(own).collect();
@@ -41,10 +41,10 @@ fn main() {
     let mut many_agents = Parts::new(2560, &agents);
 
     compare(
-        "1,000 clocks against 10",
+        "10,000 clocks against 10",
         [
             (&mut few_resources.engine(), 0, 9),
-            (&mut many_resources.engine(), 0, 999),
+            (&mut many_resources.engine(), 0, 9999),
         ],
     );
     compare(
@@ -95,7 +95,7 @@ fn time(engine: &mut Engine<'_, Board>, agent: u16, request: &[u8]) -> f64 {
     let mut response = [0; 136];
     let start = Instant::now();
     for _ in 0..COMMANDS {
-        let answer = engine.handle(agent, black_box(request), &mut response);
+        let answer = engine.handle(scmi::AgentId(agent), black_box(request), &mut response);
         assert!(matches!(answer, Answer::Now(8..)));
         assert_eq!(response[4..8], [0; 4]);
     }

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The engine: commands in, responses and events out.
+//! Dispatch: commands to the protocols, and what comes of them back; the host's own calls.
 
 use crate::Status;
-use crate::memory::{Agent, Bits, Grant, Kind, Memory, NONE, Resource, Ticket, Trip};
-use crate::platform::Platform;
-use crate::protocol::{Call, Profile, Protocol, negotiated};
-use crate::wire::{Header, Request, Response};
+use crate::protocols::{all, by_id, by_kind, error_event};
+use crate::share::operations::Reason;
+use crate::share::protocol::{Call, Protocol};
+use crate::state::Engine;
+use crate::state::ids::{AgentId, GrantId, Profile, ProtocolId};
+use crate::state::memory::Memory;
+use crate::state::platform::Platform;
+use crate::state::task::{Place, Slot, State, Ticket, Wanted};
+use crate::wire::{Header, Request, Response, Type};
 
-/// An SCMI platform that serves agents.
-///
-/// Whoever owns it calls it for one thing at a time, and may do so from wherever.
-pub struct Engine<'a, P> {
-    /// The hardware.
-    pub platform: P,
-    pub(crate) memory: Memory<'a>,
-}
+const PROTOCOL_VERSION: u8 = 0x0;
+const PROTOCOL_ATTRIBUTES: u8 = 0x1;
+const PROTOCOL_MESSAGE_ATTRIBUTES: u8 = 0x2;
+const NEGOTIATE_PROTOCOL_VERSION: u8 = 0x10;
 
 /// What became of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,28 +24,9 @@ pub struct Engine<'a, P> {
 pub enum Answer {
     /// The response has this many bytes; none if the agent sent no header or left no room for a status.
     Now(usize),
-    /// [`Engine::answer`] will have the response when the operation is complete.
-    Later(Ticket),
+    /// [`Engine::answer`] will have the response when the operation is done.
+    Later(Place),
 }
-
-/// Why an agent is reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// It is not there any longer, or begins anew: it crashed, it was rebooted, it went away. Nobody waits for what it
-    /// asked, which is forgotten.
-    Gone,
-    /// Somebody else asked for that, and it may still be there. It is answered what it waits for: with GENERIC_ERROR.
-    Asked,
-}
-
-/// What is stopped first is what may use the rest.
-const STOP: [Kind; 5] = [
-    Kind::Reset,
-    Kind::Sensor,
-    Kind::Clock,
-    Kind::Voltage,
-    Kind::Power,
-];
 
 impl<'a, P: Platform> Engine<'a, P> {
     /// An engine for `platform`, on which everything is off. What agents want on from the beginning is switched on.
@@ -52,75 +34,74 @@ impl<'a, P: Platform> Engine<'a, P> {
     /// # Errors
     /// What does not fit together in `memory`:
     /// * `NotFound`: a grant of a resource that the platform does not have.
-    /// * `InvalidParameters`: the second grant of the same to one agent; more or fewer grants than the agents count
-    ///   together, or trip points than the sensors count that they were given.
-    /// * `OutOfRange`: more than 65,534 grants, or 65,535 trip points or operations.
+    /// * `InvalidParameters`: the second grant of the same to one agent; a clock without rates; more or fewer grants
+    ///   than the agents count together, or trip points than the sensors count that they were given.
+    /// * `OutOfRange`: more than 65,534 grants, or 65,535 trip points or pending commands.
     pub fn new(platform: P, memory: Memory<'a>) -> Result<Self, Status> {
         let mut engine = Self { platform, memory };
         engine.lay_out()?;
-        for agent in 0..engine.agents() {
+        for agent in engine.agents() {
             // What fails stays off, which the agent may find out and try again.
-            engine.start_votes(agent).ok();
+            engine.start(all(), agent).ok();
         }
         Ok(engine)
     }
 
     /// Finds each agent's grants and each resource's.
     fn lay_out(&mut self) -> Result<(), Status> {
-        let Memory {
-            agents,
-            grants,
-            resources,
-            trips,
-            pending,
-        } = &mut self.memory;
-        // A ticket counts no further.
-        if pending.len() > u16::MAX.into() {
+        // A place counts no further.
+        if self.memory.pending.len() > u16::MAX.into() {
             return Err(Status::OutOfRange);
         }
         let (mut first, mut trip) = (0u16, 0u16);
-        for (number, agent) in (0..).zip(agents.iter_mut()) {
-            agent.negotiated = negotiated(agent.profile);
-            for kind in Kind::ALL {
-                *agent.first.of_mut(kind) = first;
-                for index in agent.grants(kind) {
-                    let grant = grants.get_mut(usize::from(index));
-                    let grant = grant.ok_or(Status::InvalidParameters)?;
-                    let resource = resources.of_mut(kind).get_mut(usize::from(grant.resource));
-                    let resource = resource.ok_or(Status::NotFound)?;
-                    grant.agent = number;
-                    grant.next = resource.first;
-                    if kind == Kind::Sensor {
-                        let sensor = self.platform.sensor(number, grant.resource);
+        for agent in self.agents() {
+            for row in all::<P>() {
+                row.offer(self.agent_mut(agent)?);
+                for &kind in row.kinds {
+                    let it = self.agent_mut(agent)?;
+                    *it.first.of_mut(kind) = first;
+                    let grants = it.grants(kind);
+                    first = grants.end;
+                    for id in grants.map(GrantId) {
+                        let grant = self.grant_mut(id);
+                        let grant = grant.map_err(|_| Status::InvalidParameters)?;
+                        grant.agent = agent;
+                        grant.kind = kind;
                         grant.trip = trip;
-                        trip = trip
-                            .checked_add(sensor?.trip_points.into())
-                            .ok_or(Status::OutOfRange)?;
-                    }
-                    let before = resource.first;
-                    resource.first = index;
-                    if grants
-                        .get(usize::from(before))
-                        .is_some_and(|other| other.agent == number)
-                    {
-                        return Err(Status::InvalidParameters);
+                        let trips = self.lay_out_grant(row, id)?;
+                        trip = trip.checked_add(trips.into()).ok_or(Status::OutOfRange)?;
                     }
                 }
-                first = agent.grants(kind).end;
             }
         }
         if first == u16::MAX {
             return Err(Status::OutOfRange);
         }
+        let Memory { grants, trips, .. } = &self.memory;
         if usize::from(first) != grants.len() || usize::from(trip) != trips.len() {
             return Err(Status::InvalidParameters);
         }
         Ok(())
     }
 
+    /// Adds a grant to those of its resource. Returns how many trip points it has.
+    fn lay_out_grant(&mut self, row: &Protocol<P>, id: GrantId) -> Result<u8, Status> {
+        let (at, agent) = (self.of(id)?, self.grant(id)?.agent);
+        let before = self.resource(at)?.first;
+        if self.grant(before).is_ok_and(|other| other.agent == agent) {
+            return Err(Status::InvalidParameters);
+        }
+        let trips = (row.check)(&self.platform, agent, at.resource)?;
+        let grant = self.grant_mut(id)?;
+        grant.next = before;
+        grant.trips = trips;
+        self.resource_mut(at)?.first = id;
+        Ok(trips)
+    }
+
     /// Lets notifications and delayed responses reach `agent`, or not: virtio's VIRTIO_SCMI_F_P2A_CHANNELS. Without
     /// them, as it is at first, neither is offered nor accepted.
-    pub fn set_events(&mut self, agent: u16, reach: bool) {
+    pub fn set_events(&mut self, agent: AgentId, reach: bool) {
         if let Ok(agent) = self.agent_mut(agent) {
             agent.events = reach;
         }
@@ -128,23 +109,163 @@ impl<'a, P: Platform> Engine<'a, P> {
 
     /// Does what `agent` asks in `request`, and puts the response into `response`, whose length is all the room that
     /// there is.
-    pub fn handle(&mut self, agent: u16, request: &[u8], response: &mut [u8]) -> Answer {
+    pub fn handle(&mut self, agent: AgentId, request: &[u8], response: &mut [u8]) -> Answer {
         let mut request = Request(request);
         let Ok(header) = request.word().map(Header) else {
             return Answer::Now(0);
         };
+        let Some(mut response) = Response::begin(response, header) else {
+            return Answer::Now(0);
+        };
+        let (later, status) = match self.command(agent, header, request, &mut response) {
+            Ok(later) => (later, Ok(())),
+            Err(status) => (None, Err(status)),
+        };
+        let length = response.end(status);
+        later.map_or(Answer::Now(length), Answer::Later)
+    }
+
+    /// Finds the protocol, and whether the message exists for this agent.
+    fn command(
+        &mut self,
+        agent: AgentId,
+        header: Header,
+        request: Request<'_>,
+        response: &mut Response<'_>,
+    ) -> Result<Option<Place>, Status> {
+        if !header.is_command() {
+            return Err(Status::ProtocolError);
+        }
+        let it = self.agent(agent)?;
+        let row = by_id(header.protocol()).filter(|row| row.is_offered_to(it));
+        let row = row.ok_or(Status::NotSupported)?;
+        if row.is_denied_to(it) {
+            return Err(Status::Denied);
+        }
+        let (profile, configured) = (row.profile(it), it.profile);
+        if header.message() == PROTOCOL_VERSION {
+            response.word(row.version(configured));
+            return Ok(None);
+        }
+        let describes = match header.message() {
+            PROTOCOL_ATTRIBUTES | PROTOCOL_MESSAGE_ATTRIBUTES => false,
+            NEGOTIATE_PROTOCOL_VERSION if configured >= Profile::V3_2 => false,
+            NEGOTIATE_PROTOCOL_VERSION => return Err(Status::NotSupported),
+            id => {
+                let message = row.message(id).ok_or(Status::NotFound)?;
+                if !message.is_for(it, profile) {
+                    return Err(Status::NotSupported);
+                }
+                message.describes
+            }
+        };
         let mut call = Call {
             engine: self,
+            row,
             agent,
+            profile,
+            describes,
             header,
             request,
             later: None,
         };
-        let length = Response::new(response).answer(header, |response| call.answer(response));
-        match call.later {
-            Some(ticket) => Answer::Later(ticket),
-            None => Answer::Now(length),
+        match header.message() {
+            PROTOCOL_MESSAGE_ATTRIBUTES => message_attributes(&mut call, response)?,
+            NEGOTIATE_PROTOCOL_VERSION => negotiate(&mut call)?,
+            message if message == row.name_get => name_get(&mut call, response)?,
+            message => (row.handle)(&mut call, message, response)?,
         }
+        Ok(call.later)
+    }
+
+    /// The platform is done with what a ticket names, and how that ended. Does nothing if the platform need not do that
+    /// any longer.
+    pub fn complete(&mut self, ticket: Ticket, result: Result<(), Status>) {
+        let Some(row) = by_kind(ticket.at.kind) else {
+            return;
+        };
+        let Some(task) = self.end_task(ticket) else {
+            return;
+        };
+        match ticket.slot {
+            Slot::Command => self.end_command(row, ticket, task.by, result),
+            Slot::Settling => {
+                let mut settled = self.settled(row, ticket, task, result);
+                let mut next = self.first_holder(ticket.at);
+                while let Ok(grant) = self.grant(next) {
+                    next = grant.next;
+                    let agent = grant.agent;
+                    settled = settled.and(self.go_on(all(), agent));
+                }
+                if settled.is_err() {
+                    self.platform.retry_later();
+                }
+            }
+        }
+    }
+
+    /// Puts the response to a command that was to be answered [later](Answer::Later) into `response`, and returns its
+    /// length. `None` as long as the operation is not done, and if the agent was [reset](Reason::Disconnected) since.
+    pub fn answer(&mut self, place: Place, response: &mut [u8]) -> Option<usize> {
+        let pending = self.pending(place)?;
+        let (grant, header) = (pending.grant, pending.header());
+        let State::Done(Wanted::Response, result) = pending.state else {
+            return None;
+        };
+        let row = by_id(header.protocol())?;
+        self.free(place);
+        let Some(mut response) = Response::begin(response, header) else {
+            return Some(0);
+        };
+        let result =
+            result.and_then(|()| (row.respond)(self, grant, header.message(), &mut response));
+        Some(response.end(result))
+    }
+
+    /// Puts the next message for `agent` into `buffer`: what became of its operations, or else a notification.
+    /// Returns its length, or `None` if there is nothing to say.
+    ///
+    /// The buffer is as long as the one that the agent gets it in. A notification that does not fit is gone. A delayed
+    /// response is kept if there is no room for its 8 bytes of header and status; what does not fit otherwise becomes a
+    /// status of PROTOCOL_ERROR.
+    pub fn next_event(&mut self, agent: AgentId, buffer: &mut [u8]) -> Option<usize> {
+        while let Some(place) = self.next_done(agent) {
+            let pending = self.pending(place)?;
+            let length = match pending.state {
+                State::Done(Wanted::Nothing, Err(status)) => {
+                    error_event(self.own_id(agent), pending.header(), status, buffer)
+                }
+                _ => Some(self.delayed_response(place, buffer)?),
+            };
+            self.free(place);
+            if length.is_some() {
+                return length;
+            }
+        }
+        while let Some((grant, event)) = self.next_due(agent) {
+            let row = by_kind(self.grant(grant).ok()?.kind)?;
+            let length = self.notification(row, grant, event, buffer);
+            if length.is_some() {
+                return length;
+            }
+        }
+        None
+    }
+
+    /// `None` if there is no room even for its status.
+    fn delayed_response(&self, place: Place, buffer: &mut [u8]) -> Option<usize> {
+        let pending = self.pending(place)?;
+        let State::Done(_, result) = pending.state else {
+            return None;
+        };
+        let row = by_id(pending.header().protocol())?;
+        let header = pending.header().with(Type::DelayedResponse);
+        let mut response = Response::begin(buffer, header)?;
+        let result = result.and_then(|()| {
+            response.word(self.id(pending.grant)?);
+            (row.respond_delayed)(self, pending.grant, pending.value.get(), &mut response)
+        });
+        Some(response.end(result))
     }
 
     /// Undoes all that `agent` set up. It finds everything as it was at its first boot, but for what it shares with
@@ -156,168 +277,86 @@ impl<'a, P: Platform> Engine<'a, P> {
     /// [Permissions](Self::permit) stay: those that it was denied, and those that it denied others if it is trusted.
     ///
     /// # Errors
-    /// The first thing that failed. The platform is told that it is [`unfinished`](Platform::unfinished).
-    pub fn reset_agent(&mut self, agent: u16, reason: Reason) -> Result<(), Status> {
-        self.end_operations(agent, reason);
-        self.forget_settings(agent)?;
-        let mut result = Ok(());
-        for kind in STOP {
-            for index in self.agent(agent)?.grants(kind) {
-                let stays = self.grant(index)?.boots_on() && kind != Kind::Reset;
-                if !stays {
-                    self.count(kind, index, false)?;
-                    // Also if that vote is none, as what failed before is tried again.
-                    result = result.and(self.settle(kind, index));
-                }
-            }
-        }
-        result = result.and(self.give_all_back(agent));
-        result = result.and(self.start_votes(agent));
-        if result.is_err() {
-            self.platform.unfinished();
-        }
-        result
+    /// The first thing that failed at once. The platform is told to [retry](Platform::retry_later).
+    pub fn reset_agent(&mut self, agent: AgentId, reason: Reason) -> Result<(), Status> {
+        self.reset(all(), agent, reason)
     }
 
-    /// Tries again what is [`unfinished`](Platform::unfinished): hardware that nobody wants on and that did not go off, a
-    /// rate or a level that could not be given back.
+    /// Allows or denies an agent what it was given of a [device](crate::Grant::of_device), or of that only what is of a
+    /// protocol. It has what is denied in neither way. While it is denied something, what it wants of it counts for
+    /// nothing: it is stopped, and goes on as the agent wants it when that is allowed again. A trusted agent can do the
+    /// same, and undo it.
     ///
     /// # Errors
-    /// The first thing that failed. It is still unfinished.
-    pub fn try_again(&mut self) -> Result<(), Status> {
-        let mut result = Ok(());
-        for kind in STOP {
-            for resource in (0..).take(self.memory.resources.of(kind).len()) {
-                result = result.and(self.settle_for(kind, resource, None));
-            }
-        }
-        result.and(self.give_all_back(NONE))
-    }
-
-    fn give_all_back(&mut self, agent: u16) -> Result<(), Status> {
-        let mut result = Ok(());
-        for kind in [Kind::Clock, Kind::Voltage] {
-            for resource in (0..).take(self.memory.resources.of(kind).len()) {
-                result = result.and(self.give_back(kind, resource, agent));
-            }
-        }
-        result
-    }
-
-    /// What an agent has negotiated and subscribed to, its trip points and intervals.
-    fn forget_settings(&mut self, number: u16) -> Result<(), Status> {
-        let agent = self.agent_mut(number)?;
-        agent.negotiated = negotiated(agent.profile);
-        agent.errors = false;
-        agent.due = None;
-        for kind in Kind::ALL {
-            for index in self.agent(number)?.grants(kind) {
-                let grant = self.grant_mut(index)?;
-                grant.subscribed = Bits::default();
-                grant.due = Bits::default();
-                grant.config = 0;
-                if kind == Kind::Sensor {
-                    self.trips(index)?.fill(Trip::default());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Switches on what an agent wants on from the beginning, in the order in which it depends on each other.
-    fn start_votes(&mut self, agent: u16) -> Result<(), Status> {
-        let start = [
-            Kind::Power,
-            Kind::Voltage,
-            Kind::Clock,
-            Kind::Sensor,
-            Kind::Reset,
-        ];
-        let mut result = Ok(());
-        for kind in start {
-            for index in self.agent(agent)?.grants(kind) {
-                if self.grant(index)?.boots_on() {
-                    result = result.and(self.vote(kind, index, true));
-                }
-            }
-        }
-        result
-    }
-
-    pub(crate) fn agents(&self) -> u16 {
-        u16::try_from(self.memory.agents.len()).unwrap_or(u16::MAX)
-    }
-
-    pub(crate) fn agent(&self, agent: u16) -> Result<&Agent, Status> {
-        let agent = self.memory.agents.get(usize::from(agent));
-        agent.ok_or(Status::NotFound)
-    }
-
-    pub(crate) fn agent_mut(&mut self, agent: u16) -> Result<&mut Agent, Status> {
-        let agent = self.memory.agents.get_mut(usize::from(agent));
-        agent.ok_or(Status::NotFound)
-    }
-
-    pub(crate) fn grant(&self, index: u16) -> Result<&Grant, Status> {
-        let grant = self.memory.grants.get(usize::from(index));
-        grant.ok_or(Status::NotFound)
-    }
-
-    pub(crate) fn grant_mut(&mut self, index: u16) -> Result<&mut Grant, Status> {
-        let grant = self.memory.grants.get_mut(usize::from(index));
-        grant.ok_or(Status::NotFound)
-    }
-
-    pub(crate) fn resource(&self, kind: Kind, resource: u16) -> Result<&Resource, Status> {
-        let resources = self.memory.resources.of(kind);
-        resources.get(usize::from(resource)).ok_or(Status::NotFound)
-    }
-
-    pub(crate) fn resource_mut(
+    /// `NotFound` if it was given nothing of that.
+    pub fn permit(
         &mut self,
-        kind: Kind,
-        resource: u16,
-    ) -> Result<&mut Resource, Status> {
-        let resources = self.memory.resources.of_mut(kind);
-        resources
-            .get_mut(usize::from(resource))
-            .ok_or(Status::NotFound)
+        agent: AgentId,
+        device: u32,
+        only: Option<ProtocolId>,
+        allow: bool,
+    ) -> Result<(), Status> {
+        self.permit_of(all(), agent, (device, only), allow)
     }
 
-    /// The version in which an agent speaks of a kind of resource.
-    pub(crate) fn profile(&self, agent: u16, kind: Kind) -> Result<Profile, Status> {
-        Ok(*self.agent(agent)?.negotiated.of(kind))
+    /// Tries again what failed and has to be done: hardware that no agent wants on and that did not go off, a rate or a
+    /// level that could not be given back.
+    ///
+    /// # Errors
+    /// The first thing that failed. It still has to be done.
+    pub fn retry(&mut self) -> Result<(), Status> {
+        self.settle_resources(all(), true)
     }
+}
 
-    /// How many resources of a kind an agent was given.
-    pub(crate) fn count_of(&self, agent: u16, kind: Kind) -> usize {
-        self.agent(agent)
-            .map_or(0, |agent| agent.grants(kind).len())
+fn message_attributes<P: Platform>(
+    call: &mut Call<'_, '_, P>,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    let id = u8::try_from(call.request.word()?).map_err(|_| Status::NotFound)?;
+    let agent = call.engine.agent(call.agent)?;
+    let exists = match id {
+        PROTOCOL_VERSION | PROTOCOL_ATTRIBUTES | PROTOCOL_MESSAGE_ATTRIBUTES => true,
+        NEGOTIATE_PROTOCOL_VERSION => agent.profile >= Profile::V3_2,
+        id => {
+            let message = call.row.message(id);
+            message.is_some_and(|message| message.is_for(agent, call.profile))
+        }
+    };
+    if !exists {
+        return Err(Status::NotFound);
     }
+    response.word(0);
+    Ok(())
+}
 
-    /// Whether a protocol exists for an agent: of what it was given nothing of, it does not know.
-    pub(crate) fn offers(&self, agent: u16, kind: Kind) -> bool {
-        let exists = |agent: &Agent| Protocol::of(kind).version(agent.profile) != 0;
-        self.agent(agent).is_ok_and(exists) && self.count_of(agent, kind) != 0
-    }
+/// The name of a resource, in its 64 bytes.
+fn name_get<P: Platform>(
+    call: &mut Call<'_, '_, P>,
+    response: &mut Response<'_>,
+) -> Result<(), Status> {
+    let kind = *call.row.kinds.first().ok_or(Status::NotFound)?;
+    let (_, resource) = call.resource(kind)?;
+    response.word(0);
+    response.long_name((call.row.name)(
+        &call.engine.platform,
+        call.agent,
+        resource,
+    )?);
+    Ok(())
+}
 
-    /// What an agent calls the resource of one of its grants.
-    pub(crate) fn id(&self, kind: Kind, index: u16) -> Result<u32, Status> {
-        let first = *self.agent(self.grant(index)?.agent)?.first.of(kind);
-        Ok(index.wrapping_sub(first).into())
+/// From now on messages are as in this version. An agent that may negotiate speaks the latest profile, and so all of
+/// them.
+fn negotiate<P: Platform>(call: &mut Call<'_, '_, P>) -> Result<(), Status> {
+    let (version, row) = (call.request.word()?, call.row);
+    let spoken = |profile: &Profile| version != 0 && row.version(*profile) == version;
+    // Of profiles with the same version the latest: they do not differ in this protocol.
+    let profile = Profile::ALL.into_iter().rev().find(spoken);
+    let profile = profile.ok_or(Status::NotSupported)?;
+    let agent = call.engine.agent_mut(call.agent)?;
+    if let Some(negotiated) = agent.negotiated.get_mut(row.slot()) {
+        *negotiated = profile;
     }
-
-    /// What an agent calls a resource, if it was given that.
-    pub(crate) fn id_of(&self, agent: u16, kind: Kind, resource: u16) -> Option<u32> {
-        let mut holders = self.holders(kind, resource);
-        let (index, _) = holders.find(|(_, grant)| grant.agent == agent)?;
-        self.id(kind, index).ok()
-    }
-
-    /// What kind of resource one of an agent's grants is of.
-    pub(crate) fn kind(&self, agent: u16, index: u16) -> Option<Kind> {
-        let agent = self.agent(agent).ok()?;
-        let of = |kind: &Kind| agent.grants(*kind).contains(&index);
-        Kind::ALL.into_iter().find(of)
-    }
+    Ok(())
 }

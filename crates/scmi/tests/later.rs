@@ -13,7 +13,7 @@
 mod common;
 
 use common::*;
-use scmi::{Answer, Engine, Reason, Status, Ticket};
+use scmi::{Answer, Engine, Kind, Place, Reason, Status, Ticket};
 
 /// Clocks, sensors, resets and regulators, whose operations take their time.
 fn slow(parts: &mut Parts) -> Engine<'_, Board> {
@@ -24,17 +24,17 @@ fn slow(parts: &mut Parts) -> Engine<'_, Board> {
 
 /// The ticket of a command that is answered later.
 #[track_caller]
-fn later(engine: &mut Engine<'_, Board>, agent: u16, request: &[u32]) -> Ticket {
-    let answer = engine.handle(agent, &bytes(request), &mut [0; 136]);
-    let Answer::Later(ticket) = answer else {
+fn later(engine: &mut Engine<'_, Board>, agent: u16, request: &[u32]) -> Place {
+    let answer = engine.handle(AgentId(agent), &bytes(request), &mut [0; 136]);
+    let Answer::Later(place) = answer else {
         panic!("{answer:?}");
     };
-    ticket
+    place
 }
 
-fn answer(engine: &mut Engine<'_, Board>, ticket: Ticket) -> Option<Vec<u32>> {
+fn answer(engine: &mut Engine<'_, Board>, place: Place) -> Option<Vec<u32>> {
     let mut room = [0xa5; 136];
-    let length = engine.answer(ticket, &mut room)?;
+    let length = engine.answer(place, &mut room)?;
     Some(words(&room[..length]))
 }
 
@@ -93,14 +93,14 @@ fn a_power_state_waits_for_no_place_but_that_of_its_delayed_response() {
     for _ in 0..PLACES {
         assert_eq!(ask(&mut engine, 0, &[0x4404, 1, 0, 0]), [0x4404, SUCCESS]);
     }
-    assert!(engine.platform.state.on.power[3]);
+    assert!(engine.platform.state.on.of(Kind::POWER)[3]);
     let off = 0x4000_0000;
     assert_eq!(ask(&mut engine, 0, &[0x4404, 1, 0, off]), [0x4404, BUSY]);
-    assert!(engine.platform.state.on.power[3]);
+    assert!(engine.platform.state.on.of(Kind::POWER)[3]);
     assert_eq!(ask(&mut engine, 0, &[0x4404, 0, 0, off]), [0x4404, SUCCESS]);
-    assert!(!engine.platform.state.on.power[3]);
-    // What is true now.
-    assert_eq!(event(&mut engine, 0).unwrap(), [0x4604, SUCCESS, 0, off]);
+    assert!(!engine.platform.state.on.of(Kind::POWER)[3]);
+    // What was set for it, and not what is true now.
+    assert_eq!(event(&mut engine, 0).unwrap(), [0x4604, SUCCESS, 0, 0]);
     // What fails is answered, and nothing comes of it.
     engine.platform.fault = Some(Status::HardwareError);
     let failed = ask(&mut engine, 0, &[0x4404, 1, 0, 0]);
@@ -178,10 +178,12 @@ fn an_agent_may_want_to_know_what_failed_that_it_does_not_wait_for() {
     assert_eq!(event(&mut engine, 0), None);
     // Where it does not fit, it is gone.
     fail(&mut engine, 0x5005);
-    assert_eq!(engine.next_event(0, &mut [0; 19]), None);
+    assert_eq!(engine.next_event(AgentId(0), &mut [0; 19]), None);
     assert_eq!(event(&mut engine, 0), None);
     fail(&mut engine, 0x5005);
-    engine.reset_agent(0, Reason::Gone).unwrap();
+    engine
+        .reset_agent(AgentId(0), Reason::Disconnected)
+        .unwrap();
     assert_eq!(event(&mut engine, 0), None);
     fail(&mut engine, 0x5005);
     assert_eq!(event(&mut engine, 0), None);
@@ -229,7 +231,7 @@ fn a_starved_agent_gets_every_delayed_response_and_one_notification_of_each_kind
         );
         complete(&mut engine);
     }
-    // There is no place for another one until one is fetched. The other agent has its own.
+    // There is no place for what takes its time until one is fetched. The other agent has its own.
     assert_eq!(ask(&mut engine, 0, &[0x5005, 1, 1, 100, 0]), [0x5005, BUSY]);
     assert_eq!(ask(&mut engine, 0, &[0x5406, 0, 0]), [0x5406, BUSY]);
     for rate in (100..=10_000).step_by(100) {
@@ -240,14 +242,14 @@ fn a_starved_agent_gets_every_delayed_response_and_one_notification_of_each_kind
         complete(&mut engine);
         ask(&mut engine, 1, &[0x4404, 0, 0, ((rate / 100) & 1) << 30]);
         engine.platform.reading[0] = rate.into();
-        engine.sensor_updated(0);
+        engine.sensor_updated(ResourceId(0));
     }
     let events: Vec<_> = std::iter::from_fn(|| event(&mut engine, 0)).collect();
     assert_eq!(
         events,
         [
-            vec![0x0004_5205, SUCCESS, 1, 800, 0],
-            vec![0x0008_5205, SUCCESS, 1, 800, 0],
+            vec![0x0004_5205, SUCCESS, 1, 200, 0],
+            vec![0x0008_5205, SUCCESS, 1, 400, 0],
             vec![0x000c_5205, SUCCESS, 1, 800, 0],
             // What is true now, once.
             vec![0x5300, 0, 0, 10_000, 0],
@@ -267,12 +269,12 @@ fn a_delayed_response_waits_for_a_buffer_that_can_tell_its_status() {
     let mut engine = parts.engine();
     ask(&mut engine, 0, &[0x5009, 0, 1]);
     ask(&mut engine, 0, &[0x5005, 1, 0, 200, 0]);
-    assert_eq!(engine.next_event(0, &mut [0; 7]), None);
+    assert_eq!(engine.next_event(AgentId(0), &mut [0; 7]), None);
     let mut room = [0; 19];
-    assert_eq!(engine.next_event(0, &mut room), Some(8));
+    assert_eq!(engine.next_event(AgentId(0), &mut room), Some(8));
     assert_eq!(words(&room[..8]), [0x5205, PROTOCOL_ERROR]);
     // A notification may be lost.
-    assert_eq!(engine.next_event(0, &mut room), None);
+    assert_eq!(engine.next_event(AgentId(0), &mut room), None);
     assert_eq!(event(&mut engine, 0), None);
 }
 
@@ -280,7 +282,7 @@ fn a_delayed_response_waits_for_a_buffer_that_can_tell_its_status() {
 fn without_events_none_are_offered_or_accepted() {
     let mut parts = Parts::new(5, &[Given::all(&[0, 1, 2])]);
     let mut engine = parts.engine();
-    engine.set_events(0, false);
+    engine.set_events(AgentId(0), false);
     for (protocol, message) in [
         (0x4000, 0x8),
         (0x4400, 0x6),
@@ -328,7 +330,7 @@ fn a_domain_whose_reset_failed_is_told_again_what_it_is_to_be() {
     let mut parts = Parts::new(5, &[Given::all(&[3])]);
     let mut engine = slow(&mut parts);
     let fail = |engine: &mut Engine<'_, Board>, runs: bool, fault: Option<Status>| {
-        engine.platform.state.on.reset[3] = runs;
+        engine.platform.state.on.of_mut(Kind::RESET)[3] = runs;
         engine.platform.fault = fault;
         engine.platform.unfinished = false;
         end(engine, Err(Status::HardwareError));
@@ -339,25 +341,25 @@ fn a_domain_whose_reset_failed_is_told_again_what_it_is_to_be() {
     fail(&mut engine, false, None);
     let told = answer(&mut engine, failed).unwrap();
     assert_eq!(told, [0x5804, HARDWARE_ERROR]);
-    assert!(engine.platform.state.on.reset[3]);
+    assert!(engine.platform.state.on.of(Kind::RESET)[3]);
     // It does not run again at once, but when the agent releases it, or the platform tries.
     for release in [true, false] {
         let failed = later(&mut engine, 0, &reset);
         fail(&mut engine, false, Some(Status::HardwareError));
         answer(&mut engine, failed).unwrap();
         assert!(engine.platform.unfinished);
-        assert!(!engine.platform.state.on.reset[3]);
+        assert!(!engine.platform.state.on.of(Kind::RESET)[3]);
         match release {
             true => assert_eq!(ask(&mut engine, 0, &[0x5804, 0, 0, 0])[1], SUCCESS),
-            false => engine.try_again().unwrap(),
+            false => engine.retry().unwrap(),
         }
-        assert!(engine.platform.state.on.reset[3]);
+        assert!(engine.platform.state.on.of(Kind::RESET)[3]);
     }
     // The agent has asserted it meanwhile.
     later(&mut engine, 0, &reset);
     ask(&mut engine, 0, &[0x5804, 0, 2, 0]);
     fail(&mut engine, true, None);
-    assert!(!engine.platform.state.on.reset[3]);
+    assert!(!engine.platform.state.on.of(Kind::RESET)[3]);
 }
 
 #[test]
@@ -374,13 +376,15 @@ fn nothing_of_before_a_reset_comes_after_it() {
     ask(&mut engine, 0, &[0x5005, 1, 1, 400, 0]);
     complete(&mut engine);
 
-    engine.reset_agent(0, Reason::Gone).unwrap();
+    engine
+        .reset_agent(AgentId(0), Reason::Disconnected)
+        .unwrap();
     for &ticket in &stale {
         engine.complete(ticket, Ok(()));
     }
     ask(&mut engine, 1, &[0x4404, 0, 0, 0x4000_0000]);
     engine.platform.reading[0] = 1;
-    engine.sensor_updated(0);
+    engine.sensor_updated(ResourceId(0));
     assert_eq!(event(&mut engine, 0), None);
     assert_eq!(answer(&mut engine, reading), None);
 
@@ -403,13 +407,14 @@ fn an_agent_that_is_there_is_answered_what_it_waits_for_when_the_host_resets_it(
     let running = later(&mut engine, 0, &[0x0004_5406, 0, 0]);
     ask(&mut engine, 0, &[0x5005, 1, 1, 400, 0]);
     engine.platform.woken.clear();
-    engine.reset_agent(0, Reason::Asked).unwrap();
+    engine.reset_agent(AgentId(0), Reason::Requested).unwrap();
     assert!(engine.platform.woken.contains(&0));
     assert_eq!(engine.platform.state, engine.platform.boot);
     complete(&mut engine);
     assert_eq!(answer(&mut engine, done).unwrap(), [0x5005, GENERIC_ERROR]);
     let failed = [0x0004_5406, GENERIC_ERROR];
     assert_eq!(answer(&mut engine, running).unwrap(), failed);
+    assert_eq!(event(&mut engine, 0).unwrap(), [0x5205, GENERIC_ERROR]);
     assert_eq!(event(&mut engine, 0), None);
     // It has all its places back.
     for _ in 0..PLACES {
@@ -425,12 +430,14 @@ fn subscriptions_begin_anew_after_a_reset_also_if_something_was_due() {
     ask(&mut engine, 0, &[0x5404, 0, 1]);
     ask(&mut engine, 0, &[0x5405, 0, 3, 0, 0]);
     ask(&mut engine, 1, &[0x4404, 0, 0, 0]);
-    engine.reset_agent(0, Reason::Gone).unwrap();
+    engine
+        .reset_agent(AgentId(0), Reason::Disconnected)
+        .unwrap();
     // The trip point is gone.
     ask(&mut engine, 0, &[0x5404, 0, 1]);
     for reading in [-1, 1] {
         engine.platform.reading[0] = reading;
-        engine.sensor_updated(0);
+        engine.sensor_updated(ResourceId(0));
     }
     assert_eq!(event(&mut engine, 0), None);
     for domain in [1, 0] {
@@ -459,13 +466,23 @@ fn what_is_due_is_not_told_to_who_no_longer_wants_it() {
 }
 
 #[test]
-fn tickets_that_nobody_issued_do_nothing() {
+fn tickets_and_places_that_were_never_given_do_nothing() {
     let mut parts = Parts::new(5, &[Given::all(&[0])]);
     let mut engine = parts.engine();
     for bits in [0, 1, 0x1_0000, 0xffff, u32::MAX] {
-        engine.complete(Ticket::from(bits), Ok(()));
-        assert_eq!(answer(&mut engine, Ticket::from(bits)), None);
-        assert_eq!(u32::from(Ticket::from(bits)), bits);
+        assert_eq!(answer(&mut engine, Place::from(bits)), None);
+        assert_eq!(u32::from(Place::from(bits)), bits);
+    }
+    let numbers = [0, 1, 1 << 32, 2 << 32 | 0xffff_0001, 4 << 40 | 2 << 32];
+    for number in numbers {
+        let ticket = Ticket::new(number);
+        assert_eq!(ticket.map(u64::from), (number >> 32 != 0).then_some(number));
+        if let Some(ticket) = ticket {
+            engine.complete(ticket, Ok(()));
+        }
+    }
+    for number in [3 << 32, 5 << 40 | 1 << 32, 1 << 48 | 1 << 32, u64::MAX] {
+        assert_eq!(Ticket::new(number), None);
     }
     assert_eq!(event(&mut engine, 0), None);
 }

@@ -13,7 +13,7 @@
 mod common;
 
 use common::*;
-use scmi::{Answer, Engine, Kind, Reason, Status};
+use scmi::{Answer, Engine, Kind, ProtocolId, Reason, Status};
 
 /// Agent 1 has devices 3 and 4, agent 2 has device 4.
 fn board() -> Parts {
@@ -155,15 +155,15 @@ fn the_host_takes_a_device_away_and_gives_it_back_without_a_trusted_agent() {
     for (only, allow, of_clock, of_power) in [
         (None, false, DENIED, DENIED),
         (None, true, SUCCESS, SUCCESS),
-        (Some(Kind::Clock), false, DENIED, SUCCESS),
-        (Some(Kind::Clock), true, SUCCESS, SUCCESS),
+        (Some(ProtocolId(0x14)), false, DENIED, SUCCESS),
+        (Some(ProtocolId(0x14)), true, SUCCESS, SUCCESS),
     ] {
-        assert_eq!(engine.permit(0, 4, only, allow), Ok(()));
-        engine.reset_agent(0, Reason::Asked).unwrap();
+        assert_eq!(engine.permit(AgentId(0), 4, only, allow), Ok(()));
+        engine.reset_agent(AgentId(0), Reason::Requested).unwrap();
         check(&mut engine, 0, &[(clock, of_clock), (power, of_power)]);
     }
     for (agent, device) in [(1, 4), (0, 0), (0, 5)] {
-        let denied = engine.permit(agent, device, None, false);
+        let denied = engine.permit(AgentId(agent), device, None, false);
         assert_eq!(denied, Err(Status::NotFound));
     }
 }
@@ -217,10 +217,15 @@ fn a_reset_undoes_what_an_agent_set_and_permissions_if_asked_for() {
     check(&mut engine, 1, &[(&[0x5007, 0, 1, 0], SUCCESS)]);
     check(&mut engine, 0, &[(&[0x400b, 2, 0], SUCCESS)]);
     assert_eq!(engine.platform.state, boot);
-    // What is taken away runs until the agent is reset, by whomever, and does not come back then.
+    // What is taken away stops, goes on when it is given back, and does not by a reset.
     check(&mut engine, 0, &[(&[0x4009, 2, 4, 0], SUCCESS)]);
+    assert_eq!(on(&engine), [false; 5]);
+    check(&mut engine, 0, &[(&[0x4009, 2, 4, 1], SUCCESS)]);
     assert_eq!(on(&engine), [true; 5]);
-    engine.reset_agent(1, Reason::Gone).unwrap();
+    check(&mut engine, 0, &[(&[0x4009, 2, 4, 0], SUCCESS)]);
+    engine
+        .reset_agent(AgentId(1), Reason::Disconnected)
+        .unwrap();
     assert_eq!(on(&engine), [false; 5]);
     check(&mut engine, 0, &[(&[0x400b, 2, 0], SUCCESS)]);
     check(&mut engine, 1, &[(&[0x5003, 1], DENIED)]);
@@ -240,7 +245,7 @@ fn who_waits_for_an_answer_gets_one_when_another_agent_resets_it() {
     let mut engine = parts.engine();
     engine.platform.late = true;
     let later = |engine: &mut Engine<'_, Board>, request: &[u32]| {
-        let answer = engine.handle(1, &bytes(request), &mut [0; 136]);
+        let answer = engine.handle(AgentId(1), &bytes(request), &mut [0; 136]);
         let Answer::Later(ticket) = answer else {
             panic!("{answer:?}");
         };
@@ -260,6 +265,7 @@ fn who_waits_for_an_answer_gets_one_when_another_agent_resets_it() {
         assert_eq!(words(&room[..8]), [header, GENERIC_ERROR]);
         assert_eq!(engine.answer(ticket, &mut room), None);
     }
+    assert_eq!(event(&mut engine, 1).unwrap(), [0x5205, GENERIC_ERROR]);
     assert_eq!(event(&mut engine, 1), None);
 }
 

@@ -2,7 +2,7 @@
 
 //! What a device is to the core: bytes in, bytes out, perhaps later.
 
-use crate::{Events, Reply, Token};
+use crate::{Events, Reply, Stopped, Token};
 
 /// What the driver does with a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,17 +16,26 @@ pub enum Queue {
 
 /// A virtio device of one guest.
 ///
-/// What can happen to a device arrives one at a time, on whichever of the guest's own threads. A
-/// method may wait for hardware, and for its turn at hardware that guests share, for some seconds
-/// at most; it never waits for what another guest does otherwise, nor for the driver.
+/// What can happen to a device arrives one at a time. No method waits: neither for hardware, nor for
+/// another guest, nor for the driver. The thread that calls has other guests to see to. What takes
+/// time is done on a thread of the hardware's, which answers with the [`Reply`].
 ///
 /// A guest's fault is answered, not raised: [`handle`](Self::handle) returns nothing.
 pub trait Device: Send + 'static {
-    /// The device's queues, in the order of the specification.
-    const QUEUES: &'static [Queue];
+    /// The number of the device's type (virtio 1.4, section 5).
+    fn device_type(&self) -> u32;
 
-    /// Longest request that the device accepts, in bytes.
-    const MAX_REQUEST: usize;
+    /// The device's queues, in the order of the specification.
+    fn queues(&self) -> &'static [Queue];
+
+    /// How many entries a VMM gives each of the queues, a power of 2. A driver behind vhost-user has
+    /// up to 1,024, as its front end says.
+    fn queue_size(&self) -> u16 {
+        64
+    }
+
+    /// Longest request that the device accepts, in bytes. Does not change.
+    fn max_request(&self) -> usize;
 
     /// Feature bits of the device type (0 to 23, 50 to 63). The transport adds its own.
     fn features(&self) -> u64 {
@@ -34,10 +43,7 @@ pub trait Device: Send + 'static {
     }
 
     /// A front end connected. Comes before anything else that happens in its session.
-    ///
-    /// `process` says from where, if the host tells. To ask takes longer than all else at that
-    /// time, and system calls that a daemon may not be allowed.
-    fn connected(&mut self, _process: impl FnOnce() -> Option<u32>) {}
+    fn connected(&mut self) {}
 
     /// The driver accepted `features` (the device's and the transport's). Comes before each start
     /// of the queues, also when a stopped guest goes on with the same features.
@@ -52,7 +58,7 @@ pub trait Device: Send + 'static {
     /// The driver made `request` on `queue`, to be answered with `reply`, now or later.
     ///
     /// `request` is all that the driver sent, however it was split. A longer request than
-    /// [`MAX_REQUEST`](Self::MAX_REQUEST) arrives cut after one byte more than that. Bytes that
+    /// [`max_request`](Self::max_request) arrives cut after one byte more than that. Bytes that
     /// cannot be read, or that follow a writable buffer, make the request empty. A broken chain is
     /// an empty request without room for an answer.
     fn handle(&mut self, queue: u16, request: &[u8], reply: Reply);
@@ -74,12 +80,12 @@ pub trait Device: Send + 'static {
     /// after. What the driver asked for before comes before.
     fn ready(&mut self, _token: Token) {}
 
-    /// `queue` is about to stop: finish what is being worked on. The front end waits meanwhile, and
-    /// with it the guest, for no longer than a request may take. What waits for the world stays.
+    /// `queue` stops. `stopped` is dropped, now or later, when what is being worked on is finished: the
+    /// front end, and with it the guest, waits for that, for up to 10 s. What waits for the world stays.
     ///
     /// The queue may go on where it was (a VM that was paused), or start anew after
     /// [`reset`](Self::reset).
-    fn stop(&mut self, _queue: u16) {}
+    fn stop(&mut self, _queue: u16, _stopped: Stopped) {}
 
     /// The guest was reset, or went away: forget all that it set up, release what it held, in the
     /// order that is safe for the hardware. Replies that are still held do nothing from now on.

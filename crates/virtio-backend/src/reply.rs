@@ -11,14 +11,14 @@ use std::sync::Weak;
 /// The core implements it over vhost-user's rings. A VMM that links a device into its own process
 /// implements it over its own.
 ///
-/// Both methods may be called from any thread, and do nothing for a `life` of the queue that has
+/// All methods may be called from any thread, and do nothing for a `life` of the queue that has
 /// ended: a life begins when the driver sets the queue up and ends with the device's reset.
 pub trait Ring: Send + Sync {
-    /// Returns the chain that begins at descriptor `head` to the driver, with the bytes `range` of
-    /// its writable part filled from `source`, which is asked for them in order, in pieces. The
+    /// Returns `chain`, as the ring numbers it, to the driver, with the bytes `range` of its writable
+    /// part filled from `source`, which is asked for them in order, in pieces. The
     /// range is not beyond the chain's room. The used length is its end if it begins at 0, and
     /// else 0, since the bytes before are not written.
-    fn answer(&self, life: u32, head: u16, range: Range<usize>, source: &mut dyn FnMut(&mut [u8]));
+    fn answer(&self, life: u32, chain: u16, range: Range<usize>, source: &mut dyn FnMut(&mut [u8]));
 
     /// Puts `message` into the next buffer that the driver lent; without a buffer keeps it until
     /// there is one, or drops it. `false` if it was not taken: it was dropped, the life has ended,
@@ -44,20 +44,33 @@ pub struct Reply {
     /// `None` once it has answered.
     ring: Option<Weak<dyn Ring>>,
     life: u32,
-    head: u16,
+    chain: u16,
     room: usize,
+    is_repeated: bool,
 }
 
 impl Reply {
-    /// A reply to the chain at descriptor `head`, which has `room` writable bytes, in the ring's
-    /// current `life`.
-    pub fn new(ring: Weak<dyn Ring>, life: u32, head: u16, room: usize) -> Self {
+    /// A reply to `chain`, which has `room` writable bytes, in the ring's current `life`.
+    pub fn new(ring: Weak<dyn Ring>, life: u32, chain: u16, room: usize) -> Self {
         Self {
             ring: Some(ring),
             life,
-            head,
+            chain,
             room,
+            is_repeated: false,
         }
+    }
+
+    /// The same to a request that [may have been carried out](Self::is_repeated).
+    pub fn repeated(mut self, is_repeated: bool) -> Self {
+        self.is_repeated = is_repeated;
+        self
+    }
+
+    /// Whether the request was in work when the daemon before this one ended: it may have been carried
+    /// out. A device answers one with an error that does harm when it is carried out twice.
+    pub fn is_repeated(&self) -> bool {
+        self.is_repeated
     }
 
     /// How many bytes the driver left room for.
@@ -89,7 +102,7 @@ impl Reply {
 
     fn answer(&mut self, range: Range<usize>, source: &mut dyn FnMut(&mut [u8])) {
         if let Some(ring) = self.ring.take().and_then(|ring| ring.upgrade()) {
-            ring.answer(self.life, self.head, range, source);
+            ring.answer(self.life, self.chain, range, source);
         }
     }
 }
@@ -103,7 +116,7 @@ impl Drop for Reply {
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reply")
-            .field("head", &self.head)
+            .field("chain", &self.chain)
             .field("room", &self.room)
             .finish_non_exhaustive()
     }
@@ -117,6 +130,31 @@ pub(crate) fn pieces_of(bytes: &[u8]) -> impl FnMut(&mut [u8]) {
             piece.copy_from_slice(now);
             rest = later;
         }
+    }
+}
+
+/// Says that a queue has stopped, when it is dropped: see [`Device::stop`](crate::Device::stop).
+#[derive(Default)]
+pub struct Stopped(Option<Box<dyn FnOnce() + Send>>);
+
+impl Stopped {
+    /// Calls `say` when it is dropped, on whatever thread.
+    pub fn new(say: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(say)))
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        if let Some(say) = self.0.take() {
+            say();
+        }
+    }
+}
+
+impl fmt::Debug for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stopped").finish_non_exhaustive()
     }
 }
 

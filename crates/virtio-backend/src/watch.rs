@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! File descriptors and timers that a device asks the core to look after.
+//! File descriptors, timers and threads that a device asks the core to look after.
 
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
-};
+use crate::reactor::{INTERRUPTED, Key, Reactor, Timer, Trigger, Waker};
 
 /// The device's own name for something that it watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Token(pub u64);
+pub struct Token(pub u32);
 
 /// What one device wants to hear of, as [`Device::ready`](crate::Device::ready).
 ///
-/// It is itself a file descriptor, readable when something is ready, so that it fits into any event
-/// loop: the core's, or that of a VMM, which then calls [`poll`](Self::poll).
+/// In a daemon it is a part of the worker that has the guest. Alone, it is itself a file descriptor,
+/// readable when something is ready, so that it fits into a VMM's event loop, which then calls
+/// [`poll`](Self::poll).
 #[derive(Clone, Debug)]
 pub struct Watch {
-    epoll: Arc<OwnedFd>,
+    reactor: Arc<Reactor>,
+    /// What the keys of all that this device watches have beside the token.
+    guest: Key,
+    /// The process at the other end, or 0.
+    peer: Arc<AtomicU32>,
 }
 
 impl Watch {
@@ -33,9 +33,25 @@ impl Watch {
     /// # Errors
     /// When the process is out of file descriptors.
     pub fn new() -> io::Result<Self> {
-        Ok(Self {
-            epoll: Arc::new(epoll::create(CreateFlags::CLOEXEC)?),
-        })
+        Ok(Self::of(Reactor::new()?, 0))
+    }
+
+    /// What one of the guests of `reactor` watches.
+    pub(crate) fn of(reactor: Arc<Reactor>, guest: Key) -> Self {
+        Self {
+            reactor,
+            guest,
+            peer: Arc::default(),
+        }
+    }
+
+    /// What the same guest's device watches at another reactor.
+    pub(crate) fn at(&self, reactor: Arc<Reactor>, guest: Key) -> Self {
+        Self {
+            reactor,
+            guest,
+            peer: Arc::clone(&self.peer),
+        }
     }
 
     /// Says `token` as long as `fd` is readable, or has hung up. Ends by itself when `fd` is
@@ -44,12 +60,7 @@ impl Watch {
     /// # Errors
     /// When `fd` cannot be waited for (a regular file), or is watched already.
     pub fn add(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
-        Ok(epoll::add(
-            &self.epoll,
-            fd,
-            EventData::new_u64(token.0),
-            EventFlags::IN,
-        )?)
+        self.reactor.add(fd, self.key(token), Trigger::Level)
     }
 
     /// Looks after `fd` no longer.
@@ -57,86 +68,54 @@ impl Watch {
     /// # Errors
     /// When `fd` is not watched.
     pub fn remove(&self, fd: impl AsFd) -> io::Result<()> {
-        Ok(epoll::delete(&self.epoll, fd)?)
+        self.reactor.remove(fd)
     }
 
     /// A timer that says `token` once, each time that it was armed and the time has come.
-    ///
-    /// # Errors
-    /// When the process is out of file descriptors.
-    pub fn timer(&self, token: Token) -> io::Result<Timer> {
-        let fd = timerfd_create(
-            TimerfdClockId::Monotonic,
-            TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
-        )?;
-        // Edge-triggered, so that an expiry is reported once and need not be read away.
-        epoll::add(
-            &self.epoll,
-            &fd,
-            EventData::new_u64(token.0),
-            EventFlags::IN | EventFlags::ET,
-        )?;
-        Ok(Timer { fd })
+    pub fn timer(&self, token: Token) -> Timer {
+        self.reactor.timer(self.key(token))
     }
 
-    /// Calls `ready` for what is ready now. Never waits.
+    /// What other threads have the device hear `token` with.
+    pub fn waker(&self, token: Token) -> Waker {
+        self.reactor.waker(self.key(token))
+    }
+
+    /// The process of the front end that is connected, if the host tells.
+    pub fn peer(&self) -> Option<u32> {
+        Some(self.peer.load(Ordering::Relaxed)).filter(|&process| process != 0)
+    }
+
+    /// Notes the process of the front end that is about to connect, or that none is connected: for who
+    /// made the watch with [`new`](Self::new).
+    pub fn set_peer(&self, process: Option<u32>) {
+        self.peer.store(process.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Calls `ready` for what is ready now. Never waits. For who made it with [`new`](Self::new).
     pub fn poll(&self, mut ready: impl FnMut(Token)) {
-        let mut events = [const { MaybeUninit::uninit() }; 16];
-        // The one possible error is an interruption by a signal: what is ready stays ready.
-        if let Ok((events, _)) = epoll::wait(
-            &self.epoll,
-            &mut events,
-            Some(&Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            }),
-        ) {
-            for event in events {
-                ready(Token(event.data.u64()));
-            }
+        let mut keys = Vec::new();
+        self.reactor.wait(false, &mut keys);
+        for key in keys.into_iter().filter(|&key| key != INTERRUPTED) {
+            ready(Token::of(key));
         }
+    }
+
+    fn key(&self, Token(token): Token) -> Key {
+        self.guest | Key::from(token)
+    }
+}
+
+impl Token {
+    /// The token in a key.
+    pub(crate) fn of(key: Key) -> Self {
+        let [_, _, _, _, token @ ..] = key.to_be_bytes();
+        Self(u32::from_be_bytes(token))
     }
 }
 
 impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.epoll.as_fd()
-    }
-}
-
-/// A timer on the monotonic clock, from [`Watch::timer`]. Ends when it is dropped.
-#[derive(Debug)]
-pub struct Timer {
-    fd: OwnedFd,
-}
-
-impl Timer {
-    /// Expires `after` from now, instead of when it was armed for before. No time at all is the
-    /// shortest time there is.
-    pub fn arm(&self, after: Duration) {
-        self.set(after.max(Duration::from_nanos(1)));
-    }
-
-    /// Does not expire.
-    pub fn disarm(&self) {
-        self.set(Duration::ZERO);
-    }
-
-    fn set(&self, after: Duration) {
-        let it_value = Timespec::try_from(after).unwrap_or(Timespec {
-            tv_sec: i64::MAX,
-            tv_nsec: 0,
-        });
-        let once = Itimerspec {
-            it_interval: Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            },
-            it_value,
-        };
-        // A timerfd of ours and a valid time: there is nothing that could fail.
-        if let Err(error) = timerfd_settime(&self.fd, TimerfdTimerFlags::empty(), &once) {
-            log::error!("timer: {error}");
-        }
+        self.reactor.as_fd()
     }
 }

@@ -113,6 +113,9 @@ struct Granted {
 }
 
 impl Gpio {
+    /// Longest request that the device accepts, in bytes.
+    pub const MAX_REQUEST: usize = REQUEST;
+
     /// The device, without lines yet, of the guest that the log calls `guest`.
     pub fn new(guest: impl Into<String>, watch: &Watch) -> Self {
         Self {
@@ -149,8 +152,8 @@ impl Gpio {
                 return Err(invalid(&format!("{key} drives what is only an input")));
             }
         }
-        let token = Token(self.lines.len() as u64);
-        let pin = chip.pin(offset, &grant.settings, &self.watch, token)?;
+        let token = u32::try_from(self.lines.len()).map_err(io::Error::other)?;
+        let pin = chip.pin(offset, &grant.settings, &self.watch, Token(token))?;
         let mut line = Line::new(pin, grant.access);
         line.rest(grant.initial)?;
         self.lines.push(Granted {
@@ -247,8 +250,17 @@ fn invalid(what: &str) -> io::Error {
 }
 
 impl Device for Gpio {
-    const QUEUES: &'static [Queue] = &[Queue::Requests, Queue::Requests];
-    const MAX_REQUEST: usize = REQUEST;
+    fn device_type(&self) -> u32 {
+        41
+    }
+
+    fn queues(&self) -> &'static [Queue] {
+        &[Queue::Requests, Queue::Requests]
+    }
+
+    fn max_request(&self) -> usize {
+        Self::MAX_REQUEST
+    }
 
     fn features(&self) -> u64 {
         IRQ

@@ -7,16 +7,18 @@ mod control;
 mod options;
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
-use virtio_backend::Watch;
 use virtio_backend::daemon::{self, Blame, Daemon, Fault};
-use virtio_gpio::{Chip, Gpio, Grant, LinuxChip, Settings, SimulatedChip};
+use virtio_backend::{Device, Hardware, Watch};
+use virtio_gpio::{Access, Chip, Drive, Gpio, Grant, LinuxChip, Rest, Settings, SimulatedChip};
 
-use options::{ChipTable, LineTable, Options, Tables, Which};
+use options::{ChipTable, GpioAbi, LineTable, Options, Tables, Which};
 
 struct Lines;
 
@@ -33,6 +35,8 @@ struct Board {
     granted: BTreeMap<u32, String>,
     /// What tells the chip from others, if it is real.
     id: Option<u64>,
+    /// Waits for the chip, if it is real.
+    thread: Option<Arc<Hardware>>,
 }
 
 impl Daemon for Lines {
@@ -76,12 +80,13 @@ QEMU:
     type Options = Options;
     type Tables = Tables;
     type Host = Boards;
-    type Device = Gpio;
 
     fn host(tables: Tables) -> Result<Boards, Fault> {
         let mut boards = Boards::new();
         for table in tables.chip {
-            let board = open(table.get_ref(), &boards).map_err(|fault| fault.within(&table))?;
+            let board = name(table.get_ref(), &boards)
+                .and_then(|()| open(table.get_ref(), &boards))
+                .map_err(|fault| fault.within(&table))?;
             boards.insert(table.into_inner().name, board);
         }
         Ok(boards)
@@ -92,40 +97,66 @@ QEMU:
         guest: &str,
         options: Options,
         watch: &Watch,
-    ) -> Result<Gpio, Fault> {
+    ) -> Result<Box<dyn Device>, Fault> {
         if options.chip.is_none() {
             let board = open(&options.hardware, boards)?;
             boards.insert(String::new(), board);
         }
-        let name = options.chip.unwrap_or_default();
-        let mut gpio = Gpio::new(guest, watch);
-        let board = board(boards, &name).blame("chip")?;
-        let mut lines = options.lines;
-        if lines.is_empty() && options.line.is_empty() {
-            let all = board.all();
-            lines.push(
-                all.context("none is granted: say which, as 4,8-11,LED")
-                    .blame("lines")?,
-            );
-        }
-        for which in &lines {
-            for offset in board.find(which).blame("lines")? {
-                let grant = board.grant(guest, offset);
-                board
-                    .give(&mut gpio, guest, offset, &grant)
-                    .blame("lines")?;
-            }
-        }
-        for table in &options.line {
-            let line = table.get_ref();
-            let board = self::board(boards, line.chip.as_ref().unwrap_or(&name));
-            board
-                .blame("chip")
-                .and_then(|board| board.add(&mut gpio, guest, line))
-                .map_err(|fault| fault.within(table))?;
-        }
-        Ok(gpio)
+        let thread = thread(boards, &options)?;
+        let make = |watch: &Watch| make(boards, guest, options, watch);
+        Ok(match thread {
+            Some(thread) => Box::new(thread.device(watch, make)?),
+            None => Box::new(make(watch)?),
+        })
     }
+}
+
+/// Where a guest's device waits for its chips: on the thread of the one that it has, on one of its own
+/// if it has several, and nowhere if they are simulated.
+fn thread(boards: &Boards, options: &Options) -> Result<Option<Arc<Hardware>>, Fault> {
+    let lines = options
+        .line
+        .iter()
+        .filter_map(|line| line.get_ref().chip.as_deref());
+    let names = iter::once(options.chip.as_deref().unwrap_or_default()).chain(lines);
+    let mut boards: Vec<_> = names.filter_map(|name| boards.get(name)).collect();
+    boards.retain(|board| board.thread.is_some());
+    match boards.split_first() {
+        None => Ok(None),
+        Some((first, others)) if others.iter().all(|other| other.id == first.id) => {
+            Ok(first.thread.clone())
+        }
+        Some(_) => Hardware::start("several chips").map(Some).blame("chip"),
+    }
+}
+
+fn make(boards: &mut Boards, guest: &str, options: Options, watch: &Watch) -> Result<Gpio, Fault> {
+    let name = options.chip.unwrap_or_default();
+    let mut gpio = Gpio::new(guest, watch);
+    let board = board(boards, &name).blame("chip")?;
+    let mut lines = options.lines;
+    if lines.is_empty() && options.line.is_empty() {
+        let all = board.all();
+        lines.push(
+            all.context("none is granted: say which, as 4,8-11,LED")
+                .blame("lines")?,
+        );
+    }
+    for (element, which) in lines.iter().enumerate() {
+        board
+            .give_all(&mut gpio, guest, which)
+            .blame("lines")
+            .map_err(|fault| fault.element(element))?;
+    }
+    for table in &options.line {
+        let line = table.get_ref();
+        let board = self::board(boards, line.chip.as_ref().unwrap_or(&name));
+        board
+            .blame("chip")
+            .and_then(|board| board.add(&mut gpio, guest, line))
+            .map_err(|fault| fault.within(table))?;
+    }
+    Ok(gpio)
 }
 
 fn board<'a>(boards: &'a mut Boards, name: &str) -> anyhow::Result<&'a mut Board> {
@@ -185,6 +216,7 @@ impl Board {
         if offset != *lines.end() {
             return Err(anyhow!("more than one line")).blame("line");
         }
+        consistent(table)?;
         let default = self.grant(guest, offset);
         let grant = Grant {
             name: table.name.clone().unwrap_or(default.name),
@@ -196,11 +228,20 @@ impl Board {
                 debounce: Duration::from_micros(table.debounce.into()),
                 ..default.settings
             },
-            initial: table.initial,
+            initial: table.initial.into(),
             on_reset: table.on_reset,
             on_disconnect: table.on_disconnect,
         };
         self.give(gpio, guest, offset, &grant).blame("line")
+    }
+
+    /// Gives lines of which nothing more is said.
+    fn give_all(&mut self, gpio: &mut Gpio, guest: &str, which: &Which) -> anyhow::Result<()> {
+        for offset in self.find(which)? {
+            let grant = self.grant(guest, offset);
+            self.give(gpio, guest, offset, &grant)?;
+        }
+        Ok(())
     }
 
     /// Gives a line to a guest, if nobody else has it.
@@ -212,6 +253,7 @@ impl Board {
         grant: &Grant,
     ) -> anyhow::Result<()> {
         if let Some(other) = self.granted.insert(offset, guest.to_owned()) {
+            ensure!(other != guest, "line {offset} is there twice");
             bail!("line {offset} is guest {other}'s");
         }
         let granted = gpio.grant(&*self.chip, offset, grant);
@@ -219,12 +261,49 @@ impl Board {
     }
 }
 
-/// Opens a chip that is to stand beside `others`.
-fn open(table: &ChipTable, others: &Boards) -> Result<Board, Fault> {
+/// Guests name the chip that they want.
+fn name(table: &ChipTable, others: &Boards) -> Result<(), Fault> {
+    if table.name.is_empty() {
+        return Err(anyhow!("a chip has one")).blame("name");
+    }
     if others.contains_key(&table.name) {
         return Err(anyhow!("another chip has this name")).blame("name");
     }
+    Ok(())
+}
+
+/// Whether what is said of a line can be had in the directions in which the guest may use it.
+fn consistent(table: &LineTable) -> Result<(), Fault> {
+    let rests = [
+        ("initial", table.initial.into()),
+        ("on-reset", table.on_reset),
+        ("on-disconnect", table.on_disconnect),
+    ];
+    for (key, rest) in rests {
+        let level = match rest {
+            Rest::Keep | Rest::Input => continue,
+            Rest::Low => "low",
+            Rest::High => "high",
+        };
+        if table.access == Access::Input {
+            return Err(anyhow!("{level} drives what is only an input")).blame(key);
+        }
+    }
+    if table.access == Access::Input && table.drive != Drive::PushPull {
+        return Err(anyhow!("only outputs have one, and access is input")).blame("drive");
+    }
+    if table.access == Access::Output && table.debounce != 0 {
+        return Err(anyhow!("only inputs have one, and access is output")).blame("debounce");
+    }
+    Ok(())
+}
+
+/// Opens a chip that is to stand beside `others`.
+fn open(table: &ChipTable, others: &Boards) -> Result<Board, Fault> {
     let (chip, id): (Box<dyn Chip>, _) = match (&table.device, table.simulate) {
+        (None, true) if table.gpio_abi != GpioAbi::Auto => {
+            return Err(anyhow!("a simulated chip has none")).blame("gpio-abi");
+        }
         (None, true) => {
             let chip = SimulatedChip::new();
             if let Some(path) = &table.control {
@@ -247,9 +326,12 @@ fn open(table: &ChipTable, others: &Boards) -> Result<Board, Fault> {
             }
             (Box::new(chip), Some(id))
         }
-        _ => return Err(anyhow!("say which one, or simulate")).blame("device"),
+        (None, false) => return Err(anyhow!("say which one, or `simulate`")).blame("device"),
+        (Some(_), true) => return Err(anyhow!("there is `simulate` too")).blame("device"),
     };
+    let thread = id.map(|_| Hardware::start(&table.name)).transpose();
     Ok(Board {
+        thread: thread.blame("device")?,
         names: chip.names().blame("device")?,
         chip,
         is_simulated: table.simulate,

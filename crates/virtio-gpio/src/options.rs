@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
-use virtio_backend::daemon::Spanned;
+use virtio_backend::daemon::{Spanned, text_or_number};
 use virtio_gpio::{Abi, Access, Bias, Drive, Rest};
 
 /// What the file has beside its guests.
@@ -32,9 +32,11 @@ pub(crate) struct ChipTable {
         value_name = "PATH|NUMBER|NAME|LABEL",
         conflicts_with = "simulate"
     )]
+    #[serde(deserialize_with = "text_or_number")]
     pub(crate) device: Option<String>,
 
-    /// How to talk to the host's kernel: v2 needs Linux 5.10, v1 has neither bias nor debounce
+    /// How to talk to the host's kernel: v2 needs Linux 5.10, v1 needs CONFIG_GPIO_CDEV_V1, which is
+    /// off by default in Linux 7.3, and has neither bias nor debounce
     #[arg(long, value_name = "ABI", value_enum, default_value_t)]
     pub(crate) gpio_abi: GpioAbi,
 
@@ -48,7 +50,7 @@ pub(crate) struct ChipTable {
     pub(crate) control: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum GpioAbi {
     /// The newest that the kernel has
@@ -113,11 +115,31 @@ pub(crate) struct LineTable {
     #[serde(default)]
     pub(crate) debounce: u32,
     #[serde(default)]
-    pub(crate) initial: Rest,
+    pub(crate) initial: Initial,
     #[serde(default)]
     pub(crate) on_reset: Rest,
     #[serde(default)]
     pub(crate) on_disconnect: Rest,
+}
+
+/// What a line is before there is a guest. Without a driver that reads it, it is not made an input.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Initial {
+    #[default]
+    Keep,
+    Low,
+    High,
+}
+
+impl From<Initial> for Rest {
+    fn from(initial: Initial) -> Self {
+        match initial {
+            Initial::Keep => Self::Keep,
+            Initial::Low => Self::Low,
+            Initial::High => Self::High,
+        }
+    }
 }
 
 /// Lines of a chip.

@@ -11,7 +11,7 @@
 use std::fs;
 use std::process::Command;
 
-use virtio_backend::testing::{self, Program, Vm, feature, refused_file};
+use virtio_backend::testing::{self, Program, Vm, feature, refused_file, refused_with};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_vhost-user-gpio");
 
@@ -55,17 +55,38 @@ fn lines_are_those_that_the_chip_has() {
     with("4-99", &["--lines: there is no line 99"]);
     with("5-4", &["--lines: 5 is above 4"]);
     with("nobody", &["--lines: no line has the name \"nobody\""]);
-    with("4,in0", &["--lines: line 4 is guest gpio's"]);
+    for twice in ["4,4", "4,in0", "3-5,4", "in0,0-7"] {
+        with(twice, &["--lines: line 4 is there twice"]);
+    }
+}
+
+#[test]
+fn a_simulated_chip_has_no_abi() {
+    let v1 = [
+        "--socket-path",
+        "/run/nowhere/a",
+        "--simulate",
+        "--gpio-abi",
+    ];
+    for abi in ["v1", "v2"] {
+        let words = "--gpio-abi: a simulated chip has none";
+        refused(&[&v1[..], &[abi]].concat(), &[words]);
+        let chip = format!("{CHIP}gpio-abi = '{abi}'\n");
+        refused_chip(
+            &chip,
+            &["guests.toml:8: ", "gpio-abi: a simulated chip has none"],
+        );
+    }
 }
 
 #[test]
 fn mistakes_in_a_guest_are_named_by_line_and_key() {
-    refused_guest("", &["guests.toml:4: ", "missing field `chip`"]);
+    refused_guest("", &["guests.toml:4: ", "chip: missing"]);
     refused_guest("chip = 'bored'\n", &["guests.toml:7: ", "chip: "]);
     refused_guest("chip = 'board'\nline = 4\n", &["guests.toml:8: ", "line"]);
     refused_guest(
         "chip = 'board'\nlines = [4, 16]\n",
-        &["guests.toml:8: ", "lines: there is no line 16"],
+        &["guests.toml:8: ", "lines[1]: there is no line 16"],
     );
     refused_guest(
         "chip = 'board'\nlines = [true]\n",
@@ -82,7 +103,7 @@ fn mistakes_in_a_line_are_named_by_line_and_key() {
     let line = |line: &str, words: &[&str]| {
         refused_guest(&format!("chip = 'board'\n[[guest.line]]\n{line}\n"), words);
     };
-    line("name = 'led'", &["guests.toml:8: ", "missing field `line`"]);
+    line("name = 'led'", &["guests.toml:8: ", "line: missing"]);
     line(
         "line = 16",
         &["guests.toml:9: ", "line: there is no line 16"],
@@ -92,7 +113,10 @@ fn mistakes_in_a_line_are_named_by_line_and_key() {
     line("line = 4\non-reset = 'off'", &["guests.toml:10: ", "off"]);
     line(
         "line = 4\naccess = 'input'\non-reset = 'high'",
-        &["guests.toml:9: ", "on-reset drives what is only an input"],
+        &[
+            "guests.toml:11: ",
+            "on-reset: high drives what is only an input",
+        ],
     );
     line(
         "line = 4\ndebounce = 5000",
@@ -107,7 +131,39 @@ fn mistakes_in_a_line_are_named_by_line_and_key() {
     line("line = 4\nname = 'käse'", &["guests.toml:9: ", "ASCII"]);
     line(
         "line = 4\n[[guest.line]]\nline = 'in0'",
-        &["guests.toml:11: ", "line 4 is guest a's"],
+        &["guests.toml:11: ", "line: line 4 is there twice"],
+    );
+}
+
+#[test]
+fn what_no_driver_can_have_of_a_line_is_refused() {
+    let line = |line: &str, words: &[&str]| {
+        let line = format!("chip = 'board'\n[[guest.line]]\nline = 4\n{line}\n");
+        refused_guest(&line, words);
+    };
+    // Before there is a guest nobody uses the line: it is no input.
+    let three = "none of keep, low, high";
+    line("initial = 'input'", &["guests.toml:10: ", three]);
+    for (key, value) in [
+        ("initial", "low"),
+        ("on-reset", "high"),
+        ("on-disconnect", "low"),
+    ] {
+        let said = format!("{key}: {value} drives what is only an input");
+        line(
+            &format!("access = 'input'\n{key} = '{value}'"),
+            &["guests.toml:11: ", &said],
+        );
+    }
+    for drive in ["open-drain", "open-source"] {
+        line(
+            &format!("access = 'input'\ndrive = '{drive}'"),
+            &["guests.toml:11: ", "drive: only outputs have one"],
+        );
+    }
+    line(
+        "access = 'output'\ndebounce = 5000",
+        &["guests.toml:11: ", "debounce: only inputs have one"],
     );
 }
 
@@ -124,6 +180,10 @@ fn mistakes_in_a_chip_are_named_by_line_and_key() {
     refused_chip(
         "[[chip]]\nname = 'board'\ndevice = '/dev/gpiochip-nowhere'\n",
         &["guests.toml:7: ", "device: /dev/gpiochip-nowhere: "],
+    );
+    refused_chip(
+        "[[chip]]\nsimulate = true\n",
+        &["guests.toml:5: ", "name: a chip has one"],
     );
     refused_chip(
         &format!("{CHIP}{CHIP}"),
@@ -154,7 +214,7 @@ fn two_guests_never_share_a_line() {
             &guest("b", "lines = ['8-11', 'in3']"),
         ]
         .concat(),
-        &["guests.toml:13: ", "lines: line 7 is guest a's"],
+        &["guests.toml:13: ", "lines[1]: line 7 is guest a's"],
     );
 }
 
@@ -236,4 +296,95 @@ fn somebody_outside_presses_a_button() {
     daemon.expect("warn: control: \"nonsense\" is not NAME=high");
     fs::write(&control, "nobody=low\n").unwrap();
     daemon.expect("warn: control: no line has the name \"nobody\"");
+}
+
+/// A guest with these keys, from line 5 on.
+fn guest_with(keys: &str) -> String {
+    format!("[[guest]]\nname = 'a'\nsocket = '/run/nowhere/a'\nchip = 'board'\n{keys}")
+}
+
+#[test]
+fn odd_lines_are_told_what_is_allowed() {
+    let list = |element: &str| guest_with(&format!("lines = [\n1,\n{element},\n]\n{CHIP}"));
+    let line = |keys: &str| guest_with(&format!("[[guest.line]]\nline = 4\n{keys}\n{CHIP}"));
+    let no_line = "neither a line's number nor its name, nor a range, as \"8-11\"";
+    refused_with(
+        DAEMON,
+        &[
+            (
+                list("true"),
+                &*format!("guests.toml:7: `true,`: lines[1]: {no_line}"),
+            ),
+            (
+                list("-1"),
+                &format!("guests.toml:7: `-1,`: lines[1]: {no_line}"),
+            ),
+            (
+                list("16"),
+                "guests.toml:7: `16,`: lines[1]: there is no line 16: the chip has 16",
+            ),
+            (
+                list("'nobody'"),
+                "guests.toml:7: `'nobody',`: lines[1]: no line has the name \"nobody\"",
+            ),
+            (
+                list("1"),
+                "guests.toml:7: `1,`: lines[1]: line 1 is there twice",
+            ),
+            (
+                guest_with(&format!("[guest.line]\nline = 4\n{CHIP}")),
+                "guests.toml:5: `[guest.line]`: line: one table, and not a list of them, as with \
+                 [[…]]",
+            ),
+            (
+                line("debounce = -1"),
+                "guests.toml:7: `debounce = -1`: debounce: not a whole number from 0 to \
+                 4294967295",
+            ),
+            (
+                line("bias = 'up'"),
+                "guests.toml:7: `bias = 'up'`: bias: none of disabled, pull-up, pull-down",
+            ),
+            (
+                line("chip = 4"),
+                "guests.toml:7: `chip = 4`: chip: not a text in quotes",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn odd_chips_are_told_what_is_allowed() {
+    let chip = |keys: &str| guest_with(&format!("[[chip]]\nname = 'board'\n{keys}\n"));
+    refused_with(
+        DAEMON,
+        &[
+            (
+                chip(""),
+                "guests.toml:5: `[[chip]]`: device: say which one, or `simulate`",
+            ),
+            (
+                chip("simulate = true\ndevice = 0"),
+                "guests.toml:8: `device = 0`: device: there is `simulate` too",
+            ),
+            (
+                chip("device = 4294967295"),
+                "guests.toml:7: `device = 4294967295`: device: 4294967295: \
+                 /dev/gpiochip4294967295: No such file or directory (os error 2)",
+            ),
+            (
+                chip("device = '/dev/null'"),
+                "guests.toml:7: `device = '/dev/null'`: device: /dev/null: not a GPIO chip",
+            ),
+            (
+                chip("simulate = true\ngpio-abi = 3"),
+                "guests.toml:8: `gpio-abi = 3`: gpio-abi: none of auto, v1, v2",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn files_of_the_readme_are_served() {
+    testing::readme_is_served(DAEMON, "gpio", &[]);
 }

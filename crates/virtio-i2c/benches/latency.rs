@@ -26,7 +26,7 @@ fn main() {
     println!("{latency}");
     let ratio = latency.over_floor();
     println!(
-        "  i2c: {ratio:.2} × the floor's p50, aim at most 1.20: {}",
-        if ratio <= 1.2 { "met" } else { "not met" }
+        "  i2c: {ratio:.2} × the floor's p50, aim at most 1.10: {}",
+        if ratio <= 1.1 { "met" } else { "not met" }
     );
 }

@@ -4,20 +4,13 @@
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
-
-use parking_lot::{FairMutex, FairMutexGuard};
-use rustix::io::Errno;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Most messages in a transaction. Linux's i2c-dev takes no more (`I2C_RDWR_IOCTL_MAX_MSGS`).
 pub const MAX_MESSAGES: usize = 42;
 
 /// Most bytes in a message. Linux's i2c-dev takes no more.
 pub const MAX_LENGTH: usize = 8192;
-
-/// How long a guest waits for the others of its adapter. It is longer than a few of their
-/// transactions, and its VMM may have to wait for it; so may a daemon that ends, for 10 seconds.
-const WAIT: Duration = Duration::from_secs(3);
 
 /// Address of a chip on a bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,40 +67,42 @@ pub trait Bus: Send {
     }
 }
 
-/// A [`Bus`] that guests share. One transaction follows the other, and who has waited longest is
-/// next: a guest waits for at most one transaction of each other guest, and not for one that does not
-/// end.
+/// A [`Bus`] that guests share: one transaction follows the other, each as a whole.
+///
+/// Who calls waits for the transaction under way. The devices of guests on a bus that takes its time
+/// belong on one thread, a [`Hardware`](virtio_backend::Hardware), on which guests take turns: there
+/// nobody ever waits here.
 pub struct Adapter {
-    bus: FairMutex<Box<dyn Bus>>,
+    bus: Mutex<Box<dyn Bus>>,
 }
 
 impl Adapter {
     /// Shares `bus`.
     pub fn new(bus: impl Bus + 'static) -> Self {
         Self {
-            bus: FairMutex::new(Box::new(bus)),
+            bus: Mutex::new(Box::new(bus)),
         }
     }
 
-    /// [`Bus::transfer`], when it is the caller's turn.
+    /// [`Bus::transfer`], after the transaction that is under way.
     ///
     /// # Errors
-    /// The bus's. When others hold the adapter for more than 3 seconds, ETIMEDOUT.
+    /// The bus's.
     pub fn transfer(&self, messages: &mut [Message<'_>]) -> io::Result<()> {
-        self.lock()?.transfer(messages)
+        self.bus().transfer(messages)
     }
 
-    /// [`Bus::available`], when it is the caller's turn.
+    /// [`Bus::available`], after the transaction that is under way.
     ///
     /// # Errors
-    /// As those of [`transfer`](Self::transfer).
+    /// The bus's.
     pub fn available(&self, address: Address) -> io::Result<()> {
-        self.lock()?.available(address)
+        self.bus().available(address)
     }
 
-    /// An adapter may hang for good, but only for the guest that talks to it.
-    fn lock(&self) -> io::Result<FairMutexGuard<'_, Box<dyn Bus>>> {
-        Ok(self.bus.try_lock_for(WAIT).ok_or(Errno::TIMEDOUT)?)
+    /// Also of a guest whose device panicked here: the bus is the others', too.
+    fn bus(&self) -> MutexGuard<'_, Box<dyn Bus>> {
+        self.bus.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,17 +6,22 @@ use std::collections::BTreeSet;
 use std::io;
 use std::mem;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use log::debug;
-use virtio_backend::{Device, Queue, Reply, Timer, Token, Watch};
+use log::{Level, debug, log};
+use virtio_backend::{Device, Queue, Reply, Stopped, Timer, Token, Watch};
 
-use crate::wire::{ERR, HEADER, OK, Operation, Request};
+use crate::wire::{DirectionBy, ERR, HEADER, OK, Operation, Request};
 use crate::{Adapter, Address, Data, MAX_LENGTH, MAX_MESSAGES, Message};
 
-/// `VIRTIO_I2C_F_ZERO_LENGTH_REQUEST`. A driver that does not know it tells directions in another
-/// way: it is mandatory.
+/// `VIRTIO_I2C_F_ZERO_LENGTH_REQUEST`. The specification has a device reject a driver that does not
+/// accept it, for which vhost-user has no message. Such drivers exist, and a request of theirs that
+/// has bytes has one meaning only: it is served.
 const ZERO_LENGTH_REQUEST: u64 = 1 << 0;
+
+/// How often the log names a driver that did not accept [`ZERO_LENGTH_REQUEST`]. A guest may start
+/// drivers as often as it likes.
+const WARNINGS: Duration = Duration::from_secs(60);
 
 /// How long the rest of a group may take to come. The driver makes one request after the other
 /// available, where each is seen at once if the device is looking for more, and kicks after the
@@ -32,8 +37,10 @@ pub struct I2c {
     guest: String,
     adapter: Arc<Adapter>,
     granted: BTreeSet<Address>,
-    /// The driver accepted [`ZERO_LENGTH_REQUEST`].
-    negotiated: bool,
+    /// What the driver accepted; until that is known, what it should.
+    direction_by: DirectionBy,
+    /// When the log last named a driver that did not accept [`ZERO_LENGTH_REQUEST`].
+    warned: Option<Instant>,
     /// The last request had FAIL_NEXT: the next one is of the same group.
     open: bool,
     /// A request of the open group failed, and so do the others.
@@ -68,6 +75,9 @@ enum Direction {
 }
 
 impl I2c {
+    /// Longest request that the device accepts, in bytes.
+    pub const MAX_REQUEST: usize = HEADER + MAX_LENGTH;
+
     /// An adapter through which the guest that the log calls `guest` reaches the chips at the
     /// `granted` addresses and no others.
     ///
@@ -83,11 +93,12 @@ impl I2c {
             guest: guest.into(),
             adapter,
             granted,
-            negotiated: false,
+            direction_by: DirectionBy::Flag,
+            warned: None,
             open: false,
             failing: false,
             group: Group::default(),
-            rest: watch.timer(Token(0))?,
+            rest: watch.timer(Token(0)),
             waits: false,
         })
     }
@@ -96,7 +107,7 @@ impl I2c {
     fn permitted<'a>(&self, request: Option<Request<'a>>) -> Option<(Address, Operation<'a>)> {
         let message = request.and_then(|request| request.message);
         match message {
-            _ if !self.negotiated || self.failing => None,
+            _ if self.failing => None,
             None => {
                 debug!("{}: malformed request", self.guest);
                 None
@@ -111,6 +122,18 @@ impl I2c {
             }
             message => message,
         }
+    }
+
+    /// Names a driver that did not accept [`ZERO_LENGTH_REQUEST`].
+    fn warn(&mut self) {
+        let last = self.warned.filter(|last| last.elapsed() < WARNINGS);
+        log!(
+            last.map_or(Level::Warn, |_| Level::Debug),
+            "{}: the driver did not accept VIRTIO_I2C_F_ZERO_LENGTH_REQUEST: requests without \
+             bytes (SMBus Quick, a scan of the bus) are answered with an error",
+            self.guest
+        );
+        self.warned = last.or_else(|| Some(Instant::now()));
     }
 
     /// Transfers and answers what waits.
@@ -134,27 +157,51 @@ impl I2c {
 }
 
 impl Device for I2c {
-    const QUEUES: &'static [Queue] = &[Queue::Requests];
-    const MAX_REQUEST: usize = HEADER + MAX_LENGTH;
+    fn device_type(&self) -> u32 {
+        34
+    }
+
+    fn queues(&self) -> &'static [Queue] {
+        &[Queue::Requests]
+    }
+
+    fn max_request(&self) -> usize {
+        Self::MAX_REQUEST
+    }
 
     fn features(&self) -> u64 {
         ZERO_LENGTH_REQUEST
     }
 
     fn negotiated(&mut self, features: u64) {
-        self.negotiated = features & ZERO_LENGTH_REQUEST != 0;
+        let before = self.direction_by;
+        self.direction_by = match features & ZERO_LENGTH_REQUEST {
+            0 => DirectionBy::Bytes,
+            _ => DirectionBy::Flag,
+        };
+        // Also comes when a driver goes on that was named when it started.
+        if (before, self.direction_by) == (DirectionBy::Flag, DirectionBy::Bytes) {
+            self.warn();
+        }
     }
 
     fn handle(&mut self, _queue: u16, request: &[u8], reply: Reply) {
         self.end_wait();
-        let request = Request::parse(request, reply.room());
+        let request = Request::parse(request, reply.room(), self.direction_by);
         // What has no header leaves the group as open as it was.
         self.open = request.map_or(self.open, |request| request.fail_next);
-        match self.permitted(request) {
+        // Nobody knows whether a chip had it already.
+        let is_harmful = |&(_, operation): &(Address, Operation<'_>)| {
+            reply.is_repeated() && matches!(operation, Operation::Write(_))
+        };
+        match self
+            .permitted(request)
+            .filter(|message| !is_harmful(message))
+        {
             Some((address, operation)) => self.group.push(address, operation, reply),
             None => {
-                self.group.refuse();
                 refuse(reply);
+                self.group.refuse();
                 self.failing = true;
             }
         }
@@ -171,16 +218,19 @@ impl Device for I2c {
     }
 
     fn ready(&mut self, _token: Token) {
-        self.waits = false;
-        self.transfer();
+        // The rest may have come before this, and another group have begun.
+        if mem::take(&mut self.waits) {
+            self.transfer();
+        }
     }
 
-    fn stop(&mut self, _queue: u16) {
+    fn stop(&mut self, _queue: u16, _stopped: Stopped) {
         self.end_wait();
         self.transfer();
     }
 
     fn reset(&mut self) {
+        self.direction_by = DirectionBy::Flag;
         self.end_wait();
         self.group = Group::default();
         self.end_group();
@@ -240,8 +290,10 @@ impl Group {
         self.bytes.clear();
     }
 
+    /// The last first: at the first error, Linux's driver frees all of a transfer's requests, also those
+    /// that are not answered yet (`virtio_i2c_complete_reqs()`, seen with 7.3).
     fn refuse(&mut self) {
-        for request in self.requests.drain(..) {
+        for request in self.requests.drain(..).rev() {
             refuse(request.reply);
         }
         self.bytes.clear();

@@ -4,7 +4,9 @@
 //! the host, or on one that is [simulated](SimulatedBus).
 //!
 //! [`I2c`] is the device of one guest. It reaches the bus, a [`Bus`], through an [`Adapter`], which
-//! guests share. A VMM drives them as virtio-rng's example `rng_in_process` drives its device.
+//! guests share. A simulated bus is reached on the thread that has the request. A bus of the host takes
+//! its time, as long as it likes: the devices on it run on a thread of their own, a
+//! [`Hardware`](virtio_backend::Hardware). A VMM drives them as virtio-rng's example `rng_in_process` drives its device.
 
 mod bus;
 mod device;

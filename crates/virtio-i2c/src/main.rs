@@ -9,19 +9,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
-use virtio_backend::Watch;
+use anyhow::{Context, anyhow, bail, ensure};
 use virtio_backend::daemon::{self, Blame, Daemon, Fault};
+use virtio_backend::{Device, Hardware, Watch};
 use virtio_i2c::{Adapter, Address, Eeprom, I2c, LinuxBus, Lm75, Settings, SimulatedBus};
 
 use options::{AdapterTable, ChipTable, ChipType, Options, Range, Tables};
 
 /// Addresses that chips have; the others are reserved (I²C-bus specification, 3.1.12).
 const CHIPS: Range = Range::new(0x08, 0x77);
-
-/// Highest addresses that can be granted. Behind 0x77 are the beginnings of ten-bit addresses.
-const LAST_SEVEN: u16 = 0x77;
-const LAST_TEN: u16 = 0x3ff;
+const TEN_BIT_CHIPS: Range = Range::new(0, 0x3ff);
 
 struct Chips;
 
@@ -38,6 +35,8 @@ struct Board {
     granted: BTreeMap<Address, String>,
     /// What tells the adapter from others, if it is real.
     id: Option<u64>,
+    /// Waits for the adapter, if it is real.
+    thread: Option<Arc<Hardware>>,
 }
 
 impl Daemon for Chips {
@@ -70,7 +69,6 @@ QEMU:
     type Options = Options;
     type Tables = Tables;
     type Host = Boards;
-    type Device = I2c;
 
     fn host(tables: Tables) -> Result<Boards, Fault> {
         let mut boards = Boards::new();
@@ -88,7 +86,7 @@ QEMU:
         guest: &str,
         options: Options,
         watch: &Watch,
-    ) -> Result<I2c, Fault> {
+    ) -> Result<Box<dyn Device>, Fault> {
         if options.adapter.is_none() {
             let board = open(&options.hardware, boards)?;
             boards.insert(String::new(), board);
@@ -101,29 +99,35 @@ QEMU:
         if wanted.is_empty() && options.ten_bit_addresses.is_empty() {
             wanted.clone_from(&board.default);
         }
-        let seven = addresses(&wanted, LAST_SEVEN)
-            .and_then(|seven| board.grant(guest, seven))
-            .blame("addresses")?;
-        let ten = addresses(&options.ten_bit_addresses, LAST_TEN)
-            .and_then(|ten| board.grant(guest, ten))
-            .blame("ten-bit-addresses")?;
+        let seven = each(&wanted, "addresses", seven_bit, |some| {
+            board.grant(guest, some)
+        })?;
+        let more = &options.ten_bit_addresses;
+        let ten = each(more, "ten-bit-addresses", ten_bit, |some| {
+            board.grant(guest, some)
+        })?;
         if seven.is_empty() && ten.is_empty() {
             return Err(anyhow!("none is granted: say which, as 0x48,0x50-0x57"))
                 .blame("addresses");
         }
         let adapter = Arc::clone(&board.adapter);
-        I2c::new(guest, adapter, &seven | &ten, watch).blame("adapter")
+        let make = |watch: &Watch| I2c::new(guest, adapter, &seven | &ten, watch);
+        Ok(match &board.thread {
+            Some(thread) => Box::new(thread.device(watch, make).blame("adapter")?),
+            None => Box::new(make(watch).blame("adapter")?),
+        })
     }
 }
 
 impl Board {
     /// Gives `addresses` to `guest`, if nobody else has them.
-    fn grant(
-        &mut self,
-        guest: &str,
-        addresses: BTreeSet<Address>,
-    ) -> anyhow::Result<BTreeSet<Address>> {
-        for &address in &addresses {
+    fn grant(&mut self, guest: &str, addresses: &BTreeSet<Address>) -> anyhow::Result<()> {
+        for &address in addresses {
+            let is_simulated = self.id.is_none();
+            ensure!(
+                !is_simulated || matches!(address, Address::Seven(_)),
+                "{address}: no simulated chip has such an address"
+            );
             self.adapter.available(address).with_context(|| {
                 format!("{address} cannot be reached, or a driver of the host has it (see force)")
             })?;
@@ -134,7 +138,7 @@ impl Board {
                 ));
             }
         }
-        Ok(addresses)
+        Ok(())
     }
 }
 
@@ -151,7 +155,7 @@ fn name(table: &AdapterTable, others: &Boards) -> Result<(), Fault> {
 
 /// Opens an adapter that is to stand beside `others`.
 fn open(table: &AdapterTable, others: &Boards) -> Result<Board, Fault> {
-    let shared = addresses(&table.shared, LAST_SEVEN).blame("shared")?;
+    let shared = each(&table.shared, "shared", seven_bit, |_| Ok(()))?;
     let (adapter, default, id) = match (&table.device, table.simulate) {
         (None, true) => (Adapter::new(simulate(table)?), vec![CHIPS], None),
         (Some(_), false) if !table.chip.is_empty() => {
@@ -167,9 +171,12 @@ fn open(table: &AdapterTable, others: &Boards) -> Result<Board, Fault> {
             }
             (Adapter::new(bus), Vec::new(), Some(id))
         }
-        _ => return Err(anyhow!("say which one, or simulate")).blame("device"),
+        (None, false) => return Err(anyhow!("say which one, or `simulate`")).blame("device"),
+        (Some(_), true) => return Err(anyhow!("there is `simulate` too")).blame("device"),
     };
+    let thread = id.map(|_| Hardware::start(&table.name)).transpose();
     Ok(Board {
+        thread: thread.blame("device")?,
         adapter: Arc::new(adapter),
         default,
         shared,
@@ -209,12 +216,8 @@ fn add(
     taken: &mut BTreeSet<Address>,
     chip: &ChipTable,
 ) -> Result<(), Fault> {
-    let address = u8::try_from(chip.address).ok();
-    let address = address
-        .filter(|&address| u16::from(address) <= LAST_SEVEN)
-        .map(Address::Seven)
-        .with_context(|| format!("{:#x} is above {LAST_SEVEN:#x}", chip.address))
-        .blame("address")?;
+    check(&Range::new(chip.address, chip.address), &CHIPS).blame("address")?;
+    let address = seven(chip.address);
     if !taken.insert(address) {
         return Err(anyhow!("another chip has this address")).blame("address");
     }
@@ -225,7 +228,13 @@ fn add(
             bus.add(address, eeprom.blame("contents")?);
         }
         (ChipType::Lm75, None, None) => bus.add(address, Lm75::default()),
-        (ChipType::Lm75, None, Some(celsius)) => bus.add(address, Lm75::new(celsius)),
+        (ChipType::Lm75, None, Some(celsius)) => {
+            let (min, max) = (Lm75::RANGE.start(), Lm75::RANGE.end());
+            let sensor = Lm75::new(celsius).with_context(|| {
+                format!("{celsius} is not within {min} to {max}, which an lm75 measures")
+            });
+            bus.add(address, sensor.blame("celsius")?);
+        }
         (ChipType::Eeprom, _, Some(_)) => {
             return Err(anyhow!("an EEPROM has none")).blame("celsius");
         }
@@ -236,19 +245,54 @@ fn add(
     Ok(())
 }
 
-/// The addresses in `ranges`, none of them above `last`.
-fn addresses(ranges: &[Range], last: u16) -> anyhow::Result<BTreeSet<Address>> {
-    let mut addresses = BTreeSet::new();
-    for range in ranges {
-        ensure!(range.last <= last, "{:#x} is above {last:#x}", range.last);
-        addresses.extend(
-            (range.first..=range.last).map(|address| match u8::try_from(address) {
-                Ok(address) if last == LAST_SEVEN => Address::Seven(address),
-                _ => Address::Ten(address),
-            }),
-        );
+/// All addresses in the `ranges` of an option, each there once, when they have been granted.
+fn each(
+    ranges: &[Range],
+    option: &'static str,
+    addresses: fn(&Range) -> anyhow::Result<BTreeSet<Address>>,
+    mut grant: impl FnMut(&BTreeSet<Address>) -> anyhow::Result<()>,
+) -> Result<BTreeSet<Address>, Fault> {
+    let (mut all, mut parts) = (BTreeSet::new(), Vec::new());
+    for (element, range) in ranges.iter().enumerate() {
+        let part = addresses(range).and_then(|part| match all.intersection(&part).next() {
+            Some(address) => bail!("{address} is there twice"),
+            None => Ok(part),
+        });
+        let part = part.blame(option).map_err(|fault| fault.element(element))?;
+        all.extend(&part);
+        parts.push(part);
     }
-    Ok(addresses)
+    for (element, part) in parts.iter().enumerate() {
+        let granted = grant(part).blame(option);
+        granted.map_err(|fault| fault.element(element))?;
+    }
+    Ok(all)
+}
+
+/// The seven-bit addresses in a range: chips can have them.
+fn seven_bit(range: &Range) -> anyhow::Result<BTreeSet<Address>> {
+    check(range, &CHIPS)?;
+    Ok((range.first..=range.last).map(seven).collect())
+}
+
+/// The same of ten-bit addresses.
+fn ten_bit(range: &Range) -> anyhow::Result<BTreeSet<Address>> {
+    check(range, &TEN_BIT_CHIPS)?;
+    Ok((range.first..=range.last).map(Address::Ten).collect())
+}
+
+fn check(range: &Range, allowed: &Range) -> anyhow::Result<()> {
+    ensure!(
+        allowed.first <= range.first && range.last <= allowed.last,
+        "{range} is not within {allowed}, the addresses that chips have"
+    );
+    Ok(())
+}
+
+/// Of a number that is [checked](check).
+fn seven(number: u16) -> Address {
+    let [address, _] = number.to_le_bytes();
+    Address::Seven(address)
 }
 
 fn main() -> ExitCode {

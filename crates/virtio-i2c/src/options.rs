@@ -2,13 +2,14 @@
 
 //! The words of the command line and of the configuration file.
 
+use std::fmt;
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
 use anyhow::{Context, ensure};
 use clap::Args;
 use serde::Deserialize;
-use virtio_backend::daemon::Spanned;
+use virtio_backend::daemon::{Spanned, positive, text_or_number};
 
 /// What the file has beside its guests.
 #[derive(Default, Deserialize)]
@@ -27,6 +28,7 @@ pub(crate) struct AdapterTable {
 
     /// Adapter of the host: its path, its number, or its name in /sys/class/i2c-dev
     #[arg(long, value_name = "PATH|NUMBER|NAME", conflicts_with = "simulate")]
+    #[serde(deserialize_with = "text_or_number")]
     pub(crate) device: Option<String>,
 
     /// Chips in memory: an EEPROM (24c02) at 0x50, a temperature sensor (lm75) at 0x48
@@ -35,7 +37,7 @@ pub(crate) struct AdapterTable {
 
     /// The adapter's timeout, for everybody who uses it; what it covers, a transaction or less, the
     /// adapter's driver decides [default: 1000]
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", value_parser = positive::<NonZeroU16>)]
     pub(crate) timeout: Option<NonZeroU16>,
 
     /// How often the adapter tries again when it loses the bus [default: as it is set up]
@@ -121,6 +123,16 @@ enum Text {
 impl Range {
     pub(crate) const fn new(first: u16, last: u16) -> Self {
         Self { first, last }
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#04x}", self.first)?;
+        if self.first != self.last {
+            write!(f, "-{:#04x}", self.last)?;
+        }
+        Ok(())
     }
 }
 

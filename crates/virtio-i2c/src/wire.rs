@@ -33,6 +33,15 @@ pub(crate) struct Request<'a> {
     pub(crate) message: Option<(Address, Operation<'a>)>,
 }
 
+/// How a driver tells in which direction a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DirectionBy {
+    /// M_RD says it: the driver accepted VIRTIO_I2C_F_ZERO_LENGTH_REQUEST.
+    Flag,
+    /// The message's bytes are readable or writable. Of a message without bytes nothing tells it.
+    Bytes,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation<'a> {
     Write(&'a [u8]),
@@ -42,15 +51,18 @@ pub(crate) enum Operation<'a> {
 
 impl<'a> Request<'a> {
     /// The request in `bytes`, to be answered in `room` bytes. Nothing if there is no whole header.
-    pub(crate) fn parse(bytes: &'a [u8], room: usize) -> Option<Self> {
+    pub(crate) fn parse(bytes: &'a [u8], room: usize, direction_by: DirectionBy) -> Option<Self> {
         let (header, payload) = bytes.split_first_chunk::<HEADER>()?;
         let &[a0, a1, _, _, f0, f1, f2, f3] = header;
         let flags = u32::from_le_bytes([f0, f1, f2, f3]);
-        let operation = if flags & M_RD == 0 {
-            (room == 1).then_some(Operation::Write(payload))
-        } else {
-            let length = room.checked_sub(1);
-            length.filter(|_| payload.is_empty()).map(Operation::Read)
+        let operation = match (direction_by, flags & M_RD != 0) {
+            (DirectionBy::Flag, false) => write(payload, room),
+            (DirectionBy::Flag, true) => read(payload, room),
+            // A driver that sets M_RD all the same has to mean what the bytes say.
+            (DirectionBy::Bytes, false) if !payload.is_empty() => write(payload, room),
+            (DirectionBy::Bytes, _) => {
+                read(payload, room).filter(|operation| operation.length() != 0)
+            }
         };
         let message = Address::parse(u16::from_le_bytes([a0, a1]))
             .zip(operation)
@@ -62,6 +74,15 @@ impl<'a> Request<'a> {
             message,
         })
     }
+}
+
+fn write(payload: &[u8], room: usize) -> Option<Operation<'_>> {
+    (room == 1).then_some(Operation::Write(payload))
+}
+
+fn read(payload: &[u8], room: usize) -> Option<Operation<'_>> {
+    let length = room.checked_sub(1);
+    length.filter(|_| payload.is_empty()).map(Operation::Read)
 }
 
 impl Operation<'_> {
@@ -98,7 +119,7 @@ mod tests {
     #[track_caller]
     fn check(bytes: &[u8], room: usize, message: Option<(Address, Operation<'_>)>) {
         assert_eq!(
-            Request::parse(bytes, room),
+            Request::parse(bytes, room, DirectionBy::Flag),
             Some(Request {
                 fail_next: false,
                 message
@@ -131,14 +152,17 @@ mod tests {
     fn fail_next_is_bit_0_of_the_flags_also_of_a_malformed_request() {
         for addr in [0xa0, 0xa1] {
             let bytes = [addr, 0, 0, 0, 1, 0, 0, 0];
-            assert!(Request::parse(&bytes, 1).unwrap().fail_next);
+            let request = Request::parse(&bytes, 1, DirectionBy::Flag);
+            assert!(request.unwrap().fail_next);
         }
     }
 
     #[test]
     fn every_truncation_is_a_shorter_write_or_nothing() {
         for length in 0..8 {
-            assert_eq!(Request::parse(&WRITE[..length], 1), None);
+            for direction_by in [DirectionBy::Flag, DirectionBy::Bytes] {
+                assert_eq!(Request::parse(&WRITE[..length], 1, direction_by), None);
+            }
         }
         for length in 8..11 {
             let message = (Address::Seven(0x50), Operation::Write(&WRITE[8..length]));
@@ -188,6 +212,39 @@ mod tests {
     fn buffers_that_contradict_the_direction_are_malformed() {
         check(&[0xa0, 0, 0, 0, 2, 0, 0, 0, 0xaa], 2, None);
         check(&WRITE, 2, None);
+    }
+
+    #[test]
+    fn without_the_feature_bytes_tell_the_direction_and_m_rd_may_not_contradict() {
+        let message = |flags, payload: &[u8], room| {
+            let bytes = [&[0xa0, 0, 0, 0, flags, 0, 0, 0], payload].concat();
+            let request = Request::parse(&bytes, room, DirectionBy::Bytes).unwrap();
+            let (address, operation) = request.message?;
+            assert_eq!(address, Address::Seven(0x50));
+            Some(match operation {
+                Operation::Write(bytes) => format!("write {bytes:?}"),
+                Operation::Read(length) => format!("read {length}"),
+            })
+        };
+        assert_eq!(message(0, &[1, 2], 1).as_deref(), Some("write [1, 2]"));
+        assert_eq!(message(0, &[], 3).as_deref(), Some("read 2"));
+        assert_eq!(message(2, &[], 3).as_deref(), Some("read 2"));
+        for (flags, payload, room) in [
+            (0, &[][..], 1), // nothing is written
+            (2, &[], 1),     // nothing is read
+            (2, &[1, 2], 1), // M_RD, and bytes to be written
+            (0, &[1, 2], 3), // bytes in both directions
+            (2, &[1, 2], 3),
+            (0, &[1, 2], 0), // nowhere to put the status
+            (0, &[], 0),
+            (2, &[], 0),
+        ] {
+            assert_eq!(
+                message(flags, payload, room),
+                None,
+                "{flags} {payload:?} {room}"
+            );
+        }
     }
 
     #[test]

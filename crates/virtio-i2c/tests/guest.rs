@@ -10,8 +10,8 @@ use anyhow::{Result, ensure};
 use tempfile::TempDir;
 use xtask::daemon::Daemon;
 use xtask::device::Device;
-use xtask::guest::{Front, Guest};
-use xtask::trial::{run, trial};
+use xtask::guest::{Front, Guest, Memory};
+use xtask::trial::{run, trial, trial_of_debian};
 
 /// What is at 0x20 and 0x21 in the EEPROM.
 const READ: &str = "i2ctransfer -y 0 w1@0x50 0x20 r2";
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         trial("qemu_x86_64_uses_chips", &[QemuX86_64], || {
             uses_chips(QemuX86_64)
         }),
+        trial_of_debian("debian_uses_chips", debian_uses_chips),
         trial("uml_reaches_no_foreign_chip", &[Uml], || {
             reaches_no_foreign_chip(Uml)
         }),
@@ -45,7 +46,31 @@ fn main() -> ExitCode {
             &[QemuX86_64],
             || survives_resets_and_pauses(QemuX86_64),
         ),
+        trial(
+            "qemu_arm64_runs_on_without_shared_memory",
+            &[QemuArm64],
+            || runs_on_without_shared_memory(QemuArm64),
+        ),
+        trial(
+            "qemu_x86_64_runs_on_without_shared_memory",
+            &[QemuX86_64],
+            || runs_on_without_shared_memory(QemuX86_64),
+        ),
     ])
+}
+
+/// The first mistake of QEMU's users. The guest goes on, without the device.
+fn runs_on_without_shared_memory(front: Front) -> Result<()> {
+    let host = Host::start(&["--simulate"])?;
+    let devices = [(&host.device, host.daemon.socket())];
+    let guest = Guest::boot_with(front, Memory::Plain, &devices)?;
+    let said = guest.power_off()?;
+    let log = host.daemon.stop()?;
+    ensure!(
+        said.contains("share=on") || log.contains("share=on"),
+        "neither QEMU nor the daemon names share=on:\n{said}{log}"
+    );
+    Ok(())
 }
 
 /// Two boots, since the host's chips are what stays.
@@ -59,6 +84,16 @@ fn uses_chips(front: Front) -> Result<()> {
         text == "0x77 0x72 0x69",
         "the EEPROM holds {text}, not 'wri'"
     );
+    guest.check(&host.device.check_command())?;
+    guest.power_off()?;
+    host.daemon.stop()?;
+    Ok(())
+}
+
+/// With Debian's own kernel, and Linux's driver built for it.
+fn debian_uses_chips() -> Result<()> {
+    let host = Host::start(&["--simulate"])?;
+    let mut guest = Guest::boot_debian(&[(&host.device, host.daemon.socket())])?;
     guest.check(&host.device.check_command())?;
     guest.power_off()?;
     host.daemon.stop()?;

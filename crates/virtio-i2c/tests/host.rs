@@ -120,16 +120,21 @@ impl Driver {
         let memory = &self.vm.memory;
         let chains = requests.map(|(request, room)| memory.chain(&[request], &[room]));
         let ring = self.vm.rings.first_mut().context("no ring")?;
-        for chain in &chains {
-            let head = ring.add(chain);
-            ring.push(head);
+        let mut asked = chains.map(|chain| (ring.add(&chain), chain, None));
+        for (head, ..) in &asked {
+            ring.push(*head);
         }
         ring.notify();
-        let mut answers = chains.map(|chain| (chain, None));
-        for (_, len) in &mut answers {
-            *len = Some(ring.wait().context("no answer")?.len);
+        // A transfer that failed is answered from its end.
+        for _ in 0..N {
+            let used = ring.wait().context("no answer")?;
+            let (_, _, len) = asked
+                .iter_mut()
+                .find(|(head, _, len)| u32::from(*head) == used.id && len.is_none())
+                .context("another answer")?;
+            *len = Some(used.len);
         }
-        Ok(answers.map(|(chain, len)| memory.answer(&chain, len.unwrap_or_default())))
+        Ok(asked.map(|(_, chain, len)| memory.answer(&chain, len.unwrap_or_default())))
     }
 
     /// Writes to the chip at the address in `request`.

@@ -21,7 +21,7 @@ impl Ring for Queue {
     fn answer(
         &self,
         _life: u32,
-        _head: u16,
+        _chain: u16,
         range: Range<usize>,
         source: &mut dyn FnMut(&mut [u8]),
     ) {
@@ -40,7 +40,7 @@ impl Ring for Queue {
 fn main() -> io::Result<()> {
     // A VMM adds `watch` to its event loop, and calls `watch.poll(|token| rng.ready(token))` when it is readable.
     let watch = Watch::new()?;
-    let mut rng = Rng::new(Box::new(System::new("example")), None, &watch)?;
+    let mut rng = Rng::new("example", Box::new(System::new("example")), None, &watch)?;
 
     let queue = Arc::new(Queue {
         buffer: Mutex::default(),

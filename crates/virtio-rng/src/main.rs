@@ -2,19 +2,24 @@
 
 //! `vhost-user-rng`: random numbers for virtual machines.
 
+use std::io;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, ensure};
 use clap::Args;
 use serde::Deserialize;
-use virtio_backend::Watch;
 use virtio_backend::daemon::{self, Blame, Daemon, Fault, NoTables};
+use virtio_backend::{Device, Watch};
 use virtio_rng::{File, Kernel, Limit, Rng, Source, System};
 
 struct Entropy;
+
+/// The files that guests share. Each is open as long as a guest has it.
+type Files = Vec<Weak<File>>;
 
 /// Options of one guest.
 #[derive(Args, Deserialize)]
@@ -26,12 +31,14 @@ struct Options {
     #[arg(long, value_name = "system|kernel|PATH", default_value = "system")]
     source: PathBuf,
 
-    /// Hand out no more than this many bytes per second; the guest's requests wait
-    #[arg(long, value_name = "BYTES/S")]
+    /// Hand out no more than this many bytes per second; a request waits until all of it may be had,
+    /// or 64 KiB of it
+    #[arg(long, value_name = "BYTES/S", value_parser = daemon::positive::<NonZeroU32>)]
     rate: Option<NonZeroU32>,
 
-    /// Hand out this many bytes at once after a pause [default: a second's worth, at least 64]
-    #[arg(long, value_name = "BYTES")]
+    /// Hand out this many bytes at once after a pause, 64 or more [default: a second's worth, at
+    /// least 64]
+    #[arg(long, value_name = "BYTES", value_parser = daemon::positive::<NonZeroU32>)]
     burst: Option<NonZeroU32>,
 }
 
@@ -54,6 +61,14 @@ impl Daemon for Entropy {
 Examples:
   vhost-user-rng --socket-path /run/rng.sock
   vhost-user-rng --socket-path /run/rng.sock --source /dev/hwrng --rate 1024
+  vhost-user-rng --config /etc/vhost-user-rng.toml
+
+A configuration file:
+  [[guest]]
+  name = \"cluster\"
+  socket = \"/run/rng/cluster.sock\"
+  source = \"/dev/hwrng\"
+  rate = 4096
 
 QEMU:
   -chardev socket,id=rng,path=/run/rng.sock -device vhost-user-rng-pci,chardev=rng
@@ -61,30 +76,56 @@ QEMU:
 
     type Options = Options;
     type Tables = NoTables;
-    type Host = ();
-    type Device = Rng;
+    type Host = Files;
 
-    fn host(_tables: NoTables) -> Result<(), Fault> {
-        Ok(())
+    fn host(_tables: NoTables) -> Result<Files, Fault> {
+        Ok(Files::new())
     }
 
-    fn device(_host: &mut (), guest: &str, options: Options, watch: &Watch) -> Result<Rng, Fault> {
-        let limit = match (options.rate, options.burst) {
-            (Some(rate), burst) => Some(Limit::new(rate, burst, Instant::now())),
-            (None, None) => None,
-            (None, Some(_)) => return Err(anyhow!("there is no rate to exceed")).blame("burst"),
-        };
+    fn device(
+        files: &mut Files,
+        guest: &str,
+        options: Options,
+        watch: &Watch,
+    ) -> Result<Box<dyn Device>, Fault> {
+        let limit = limit(&options).blame("burst")?;
         let source: Box<dyn Source> = match options.source.to_str() {
             Some("system") => Box::new(System::new(guest)),
             Some("kernel") => Box::new(Kernel::new(guest)),
             _ => {
-                let file = File::open(guest, &options.source, watch)
-                    .with_context(|| options.source.display().to_string());
-                Box::new(file.blame("source")?)
+                let path = &options.source;
+                let file = open(files, path).with_context(|| path.display().to_string());
+                Box::new(file.blame("source")?.source(watch))
             }
         };
-        Rng::new(source, limit, watch).blame("source")
+        let rng = Rng::new(guest, source, limit, watch).blame("source")?;
+        Ok(Box::new(rng))
     }
+}
+
+/// The file at `path`, which another guest may have by the same or another path.
+fn open(files: &mut Files, path: &Path) -> io::Result<Arc<File>> {
+    let mut others = files.iter().filter_map(Weak::upgrade);
+    if let Some(file) = others.find(|other| other.is_at(path)) {
+        return Ok(file);
+    }
+    let file = File::open(path)?;
+    files.push(Arc::downgrade(&file));
+    Ok(file)
+}
+
+/// The guest's limit, or what is wrong with its burst.
+fn limit(options: &Options) -> anyhow::Result<Option<Limit>> {
+    let least = Limit::MIN_BURST;
+    if let Some(burst) = options.burst {
+        ensure!(options.rate.is_some(), "there is no rate to exceed");
+        ensure!(
+            burst.get() >= least,
+            "{burst} bytes are fewer than {least}, which Linux asks for at once and gets in full: say {least} or more"
+        );
+    }
+    let limit = |rate| Limit::new(rate, options.burst, Instant::now());
+    Ok(options.rate.map(limit))
 }
 
 fn main() -> ExitCode {

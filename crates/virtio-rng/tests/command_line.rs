@@ -4,7 +4,7 @@
 //! tested here is the core's, and the same in every daemon.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Resource, Rlimit, prlimit};
+use rustix::process::{Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 use virtio_backend::testing::{self, Program, Vm, feature};
 
@@ -428,7 +428,10 @@ fn more_guests_than_the_host_allows_files_for_are_refused() {
     let guests = "max-guests = 16\n[[guest]]\nname = 'a'\nsocket = 'a'\n";
     fs::write(&file, guests).unwrap();
     let output = limited("-n 64", &["--config".as_ref(), &file]).output();
-    refused(&output.unwrap(), "max-guests = 16 needs");
+    refused(
+        &output.unwrap(),
+        "guests.toml:1: `max-guests = 16`: max-guests: 16 guests need",
+    );
 }
 
 #[test]
@@ -461,5 +464,95 @@ fn a_front_end_that_comes_and_goes_does_not_fill_the_log() {
         drop(UnixStream::connect(&path).unwrap());
     }
     use_device(&path);
-    assert_eq!(daemon.terminate().1.len(), 100);
+    // What is said of who waits has a limit of its own, or comings would keep it out.
+    let (waits, comings): (Vec<_>, Vec<_>) = daemon
+        .terminate()
+        .1
+        .into_iter()
+        .partition(|line| line.contains("another front end waits"));
+    assert_eq!(comings.len(), 100);
+    assert!(waits.len() <= 10, "{waits:?}");
+}
+
+#[test]
+fn what_cannot_be_printed_is_an_error() {
+    for what in ["--print-capabilities", "--help", "--version"] {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = Command::new(DAEMON).arg(what).stdout(full).output();
+        refused(&output.unwrap(), "standard output: No space left");
+    }
+}
+
+#[test]
+fn a_number_that_must_be_positive_says_so() {
+    for rate in ["0", "-1", "many", "4294967296"] {
+        let output = run(&["--socket-path", "/nowhere/a", &format!("--rate={rate}")]);
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("not a whole number above 0"), "{said}");
+    }
+}
+
+#[test]
+fn a_hangup_is_said_and_ends_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rng.sock");
+    let daemon = Program::start(Command::new(DAEMON).arg("--socket-path").arg(&path), 1);
+    for _ in 0..2 {
+        kill_process(daemon.id(), Signal::HUP).unwrap();
+        daemon.expect("warn: SIGHUP is ignored");
+    }
+    use_device(&path);
+    assert_eq!(terminate(daemon), Some(0));
+}
+
+/// A shell that becomes the daemon with these words, whose journal is standard error if `ours`.
+fn journaled(words: &str, ours: &str) -> Command {
+    let mut shell = Command::new("sh");
+    let journal = format!("export JOURNAL_STREAM=$(stat -Lc %d:%i /dev/stderr){ours}");
+    shell.args(["-c", &format!("{journal}; exec {DAEMON} {words}")]);
+    shell
+}
+
+#[test]
+fn lines_for_the_journal_have_their_priority() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rng.sock");
+    let words = format!("-v --socket-path {}", path.display());
+    let daemon = Program::start(&mut journaled(&words, ""), 1);
+    kill_process(daemon.id(), Signal::HUP).unwrap();
+    let line = daemon.expect("warn: SIGHUP");
+    assert!(line.starts_with("<4>warn: "), "{line}");
+    drop(UnixStream::connect(&path).unwrap());
+    let line = daemon.expect("disconnected");
+    assert!(line.starts_with("<6>info: "), "{line}");
+    // What ends the daemon has it too, and each line of a mistake of the command line.
+    for words in ["--fd 2", "--rate 0"] {
+        let output = journaled(words, "").output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!said.is_empty());
+        assert!(said.lines().all(|line| line.starts_with("<3>")), "{said}");
+    }
+}
+
+#[test]
+fn what_is_not_the_journal_has_no_priorities() {
+    let output = journaled("--fd 2", "0").output().unwrap();
+    assert!(output.stderr.starts_with(b"vhost-user-rng: --fd 2: "));
+}
+
+#[test]
+fn help_tells_what_all_daemons_understand() {
+    let help = run(&["--help"]).stdout;
+    let help = String::from_utf8(help).unwrap();
+    for word in [
+        "LISTEN_FDS",
+        "RUST_LOG",
+        "max-guests",
+        "SIGHUP",
+        "Exit codes: 0",
+        "[[guest]]",
+    ] {
+        assert!(help.contains(word), "{help}");
+    }
 }

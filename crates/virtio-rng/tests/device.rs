@@ -88,7 +88,7 @@ fn system_and_kernel_answer_at_once_and_never_the_same() {
 struct Dry(Arc<AtomicBool>);
 
 impl Source for Dry {
-    fn answer(&mut self, reply: Reply, length: usize) -> Result<usize, Reply> {
+    fn answer(&mut self, reply: Reply, length: usize) -> Result<(), Reply> {
         if self.0.load(Ordering::Relaxed) {
             Err(reply)
         } else {
@@ -123,11 +123,59 @@ fn throttled_requests_wait_for_the_timer_and_their_turn() {
 }
 
 #[test]
-fn a_throttled_request_is_answered_with_what_there_is() {
-    let mut guest = Guest::new(limit(1000, 100), |_| generator());
-    assert_eq!(guest.ask(4096).now().unwrap().len(), 100);
-    let answer = guest.ask(4096);
-    assert!((64..=100).contains(&guest.wait(&answer).len()));
+fn a_request_that_is_longer_than_the_burst_waits_until_it_is_answered_in_full() {
+    let start = Instant::now();
+    let mut guest = Guest::new(limit(100_000, 64), |_| generator());
+    let mut expected = [0; 5000];
+    generator().fill_bytes(&mut expected);
+    let answers = [guest.ask(4096), guest.ask(904)];
+    assert_eq!(answers.each_ref().map(|answer| answer.now()), [None, None]);
+    let answers = answers.each_ref().map(|answer| guest.wait(answer));
+    assert_eq!(answers.each_ref().map(Vec::len), [4096, 904]);
+    assert_eq!(answers.concat(), expected);
+    assert!(start.elapsed() >= Duration::from_micros(49_360));
+}
+
+#[test]
+fn a_request_of_a_mebibyte_gets_64_kibibytes_however_small_the_burst() {
+    let mut guest = Guest::new(limit(u32::MAX, 64), |_| generator());
+    let answer = guest.ask(1 << 20);
+    assert_eq!(guest.wait(&answer).len(), MAX_ANSWER);
+}
+
+#[test]
+fn what_was_saved_up_for_a_request_is_not_had_at_once_after_a_reset() {
+    let dry = Arc::new(AtomicBool::new(true));
+    let mut guest = Guest::new(limit(100_000, 64), |_| Dry(Arc::clone(&dry)));
+    drop(guest.ask(10_000));
+    guest.turn(); // Now the limit allows it, and the source has nothing.
+    guest.rng.reset();
+
+    dry.store(false, Ordering::Relaxed);
+    let start = Instant::now();
+    let answer = guest.ask(5000);
+    assert_eq!(guest.wait(&answer).len(), 5000);
+    assert!(start.elapsed() >= Duration::from_micros(49_360));
+}
+
+#[test]
+fn a_request_that_waits_when_the_queue_stops_is_answered_when_it_goes_on() {
+    let resume: [fn(&mut Guest); 3] = [
+        |guest| guest.rng.drained(0),
+        |guest| guest.rng.negotiated(0),
+        |guest| drop(guest.ask(64)),
+    ];
+    for resume in resume {
+        let mut guest = Guest::new(limit(1000, 64), |_| generator());
+        guest.ask(64).now().unwrap();
+        let answer = guest.ask(64);
+        guest.rng.stop(0, virtio_backend::Stopped::default());
+        guest.turn();
+        assert_eq!(answer.now(), None);
+
+        resume(&mut guest);
+        assert_eq!(guest.wait(&answer).len(), 64);
+    }
 }
 
 #[test]

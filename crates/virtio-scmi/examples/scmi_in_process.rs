@@ -30,7 +30,7 @@ impl Ring for Queue {
     fn answer(
         &self,
         _life: u32,
-        _head: u16,
+        _chain: u16,
         range: Range<usize>,
         source: &mut dyn FnMut(&mut [u8]),
     ) {

@@ -22,6 +22,10 @@ sensor() {
 within() {
 	[ "$2" -ge "$3" ] && [ "$2" -le "$4" ] || fail "$1 is $2, not $3 to $4"
 }
+# Debian's own kernel has no raw mode and does not count what goes wrong.
+case $(uname -r) in
+*+deb*) debian=1 ;;
+esac
 # Says a message, in octal bytes, by the kernel's raw mode, and expects these words.
 raw=/sys/kernel/debug/scmi/0/raw/message
 say() {
@@ -34,11 +38,15 @@ clock sys-pll 800000000 osc24m
 clock bus 200000000 sys-pll
 clock gpio 200000000 bus
 clock uart-mux 24000000 osc24m
-# CLOCK_RATE_SET of sys-pll (3) to 400 MHz and back, which takes the pll its time.
-say '\5\120\0\0\0\0\0\0\3\0\0\0\0\204\327\27\0\0\0\0' '5005 0'
-clock gpio 100000000 bus
-say '\5\120\0\0\0\0\0\0\3\0\0\0\0\010\257\57\0\0\0\0' '5005 0'
-clock gpio 200000000 bus
+follow=
+if [ ! "$debian" ]; then
+	# CLOCK_RATE_SET of sys-pll (3) to 400 MHz and back, which takes the pll its time.
+	say '\5\120\0\0\0\0\0\0\3\0\0\0\0\204\327\27\0\0\0\0' '5005 0'
+	clock gpio 100000000 bus
+	say '\5\120\0\0\0\0\0\0\3\0\0\0\0\010\257\57\0\0\0\0' '5005 0'
+	clock gpio 200000000 bus
+	follow=", whose rates follow sys-pll"
+fi
 
 cold=$(sensor outside)
 within "the temperature outside" "$cold" -13500 -11500
@@ -51,6 +59,7 @@ is "how often it measures" "$(cat $accel/in_accel_sampling_frequency)" 100.00000
 
 slot=/sys/devices/platform/sd-slot
 if [ -e $slot ]; then
+	[ -e $slot/driver ] || echo sd-slot >/sys/bus/platform/drivers/reg-userspace-consumer/bind
 	# Which Linux itself has set. It booted with 25 MHz.
 	clock display-pixel-clock 100000000 sys-pll
 	is "the unused supply" "$(sensor vdd-sd)" 0
@@ -62,6 +71,9 @@ if [ -e $slot ]; then
 	grep -q '^peripherals *on' /sys/kernel/debug/pm_genpd/pm_genpd_summary ||
 		fail "the slot's power domain is not on"
 	supply="; a supply of $volts mV comes and goes in a power domain that is on"
+	# Linux from 7.3 on warns if User-Mode Linux, which takes its devices away as it powers off, has
+	# a consumer of what they provided.
+	echo sd-slot >$slot/driver/unbind
 fi
 controller=/sys/bus/amba/drivers/pl061_gpio
 if [ -e /sys/bus/amba ]; then
@@ -74,7 +86,14 @@ if [ -e /sys/bus/amba ]; then
 	supply="$supply; a GPIO controller has its clock, power and reset"
 fi
 # What goes wrong between kernel and device, and nobody may notice.
-for count in xfers_response_timeout err_msg_unexpected err_msg_invalid; do
-	is "the kernel's $count" "$(cat /sys/kernel/debug/scmi/0/transport/counters/$count)" 0
-done
-echo "$(ls -d $clocks/*/ | wc -l) clocks, whose rates follow sys-pll; hwmon has $cold m°C outside, iio $gravity mm/s² down$supply"
+if [ ! "$debian" ]; then
+	counters=/sys/kernel/debug/scmi/0/transport/counters
+	for count in xfers_response_timeout err_msg_unexpected; do
+		is "the kernel's $count" "$(cat $counters/$count)" 0
+	done
+	# Two queues, two interrupts: a processor that was away finds a delayed response together with the
+	# response before it, and may take the former first. Linux says so, takes it, and counts the latter.
+	early=$(dmesg | grep -c 'valid OoO Delayed Response' || true)
+	within "the kernel's err_msg_invalid" "$(cat $counters/err_msg_invalid)" 0 "$early"
+fi
+echo "$(ls -d $clocks/*/ | wc -l) clocks$follow; hwmon has $cold m°C outside, iio $gravity mm/s² down$supply"

@@ -4,15 +4,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use log::{error, info};
 use parking_lot::{FairMutex, Mutex};
-use rustix::event::{EventfdFlags, eventfd};
-use scmi::{Engine, Kind, Memory, Pending, PerKind, Profile, Reason, Resource, Rights, Trip};
-use virtio_backend::{Timer, Token, Watch};
+use scmi::{
+    AgentId, Engine, Kind, Memory, Pending, PerKind, Profile, Reason, Resource, ResourceId, Rights,
+    Trip,
+};
+use virtio_backend::{Timer, Token, Waker, Watch};
 
 use crate::Scmi;
 use crate::description::{Description, Mistake};
@@ -51,22 +52,22 @@ struct Plan {
     /// Whether more than one guest may be given it.
     shared: PerKind<Vec<bool>>,
     /// A guest that was given it.
-    holders: PerKind<HashMap<u16, String>>,
+    holders: PerKind<HashMap<ResourceId, String>>,
     /// The guests' names.
     guests: Vec<String>,
     agents: Vec<scmi::Agent>,
     grants: Vec<scmi::Grant>,
     trips: Vec<Trip>,
-    wakes: Vec<OwnedFd>,
+    wakes: Vec<Waker>,
     timer: Option<Timer>,
 }
 
 /// What a guest is given that is to be added.
 #[derive(Default)]
 struct New {
-    resources: PerKind<HashSet<u16>>,
+    resources: PerKind<HashSet<ResourceId>>,
     names: PerKind<HashSet<String>>,
-    terms: PerKind<HashMap<u16, Terms>>,
+    terms: PerKind<HashMap<ResourceId, Terms>>,
     grants: Vec<scmi::Grant>,
     trips: usize,
 }
@@ -75,7 +76,7 @@ struct Platform {
     /// Its memory is lent for good: the platform is there as long as the process.
     engine: Engine<'static, Soc>,
     guests: Vec<String>,
-    wakes: Vec<OwnedFd>,
+    wakes: Vec<Waker>,
     timer: Option<Timer>,
     /// When the timer expires.
     armed: Option<Duration>,
@@ -105,8 +106,8 @@ pub struct Grant {
     pub alias: Option<String>,
     /// What the guest may do with it.
     pub access: Access,
-    /// The lowest rate of a clock, in hertz, or level of a regulator, in microvolts, that the guest may set. One with
-    /// limits does not choose what a clock comes from.
+    /// The lowest rate of a clock, in hertz, or level of a regulator, in microvolts, that the guest may set, with
+    /// [`Access::Full`]. One with limits does not choose what a clock comes from.
     pub min: Option<i64>,
     /// The highest.
     pub max: Option<i64>,
@@ -149,17 +150,20 @@ impl Board {
         time: impl Fn() -> Duration + Send + Sync + 'static,
     ) -> Result<Self, Mistake> {
         let (soc, names) = Soc::new(description)?;
-        let shared = PerKind {
-            power: description
-                .power_domains
-                .iter()
-                .map(|it| it.shared)
-                .collect(),
-            clock: description.clocks.iter().map(|it| it.shared).collect(),
-            sensor: description.sensors.iter().map(|it| it.shared).collect(),
-            reset: description.resets.iter().map(|it| it.shared).collect(),
-            voltage: description.regulators.iter().map(|it| it.shared).collect(),
-        };
+        let Description {
+            clocks,
+            sensors,
+            resets,
+            power_domains,
+            regulators,
+        } = description;
+        let shared = PerKind::from_fn(|kind| match kind {
+            Kind::POWER => power_domains.iter().map(|it| it.shared).collect(),
+            Kind::CLOCK => clocks.iter().map(|it| it.shared).collect(),
+            Kind::SENSOR => sensors.iter().map(|it| it.shared).collect(),
+            Kind::RESET => resets.iter().map(|it| it.shared).collect(),
+            _ => regulators.iter().map(|it| it.shared).collect(),
+        });
         let plan = Plan {
             soc,
             names,
@@ -190,8 +194,9 @@ impl Board {
         let plan = plan
             .as_mut()
             .ok_or_else(|| Mistake::new("name", "the platform has started"))?;
-        let (number, wake, pause) = plan.add(agent, watch)?;
-        Ok(Scmi::new(agent.name, number, self.clone(), wake, pause))
+        let number = plan.add(agent, watch)?;
+        let pause = watch.timer(PAUSED);
+        Ok(Scmi::new(agent.name, number, self.clone(), pause))
     }
 
     /// Everything that there is, to be given to one guest; nothing once the platform has started.
@@ -229,7 +234,7 @@ impl Board {
             number.ok_or_else(|| io::Error::other(format!("no guest is called {guest:?}")))?;
         // What fails, the platform is told to try again.
         self.with(None, |engine| {
-            engine.reset_agent(number, Reason::Asked).ok()
+            engine.reset_agent(AgentId(number), Reason::Requested).ok()
         });
         Ok(())
     }
@@ -245,8 +250,10 @@ impl Board {
     /// What a resource does, whoever wants that: the hertz of a clock, the microvolts of a regulator, both 0 while it is
     /// off; of others 1 if they are up, measure by themselves, or are not held in reset. `None` if there is none.
     pub fn state(&self, kind: Kind, resource: u16) -> Option<i64> {
-        self.with(None, |engine| engine.platform.state(kind, resource).ok())?
-            .0
+        self.with(None, |engine| {
+            engine.platform.state(kind, ResourceId(resource)).ok()
+        })?
+        .0
     }
 
     /// Does what is due: much, but not for ever.
@@ -260,7 +267,7 @@ impl Board {
                 match engine.platform.due() {
                     Some(Event::Complete(ticket)) => engine.complete(ticket, Ok(())),
                     Some(Event::Updated(sensor)) => engine.sensor_updated(sensor),
-                    Some(Event::Retry) => match engine.try_again() {
+                    Some(Event::Retry) => match engine.retry() {
                         Ok(()) => info!("scmi: what had failed is done"),
                         Err(_) => {
                             engine.platform.retry();
@@ -280,7 +287,7 @@ impl Board {
     /// woken. `None` if there is no platform.
     pub(crate) fn with<T>(
         &self,
-        agent: Option<u16>,
+        agent: Option<AgentId>,
         action: impl FnOnce(&mut Engine<'static, Soc>) -> T,
     ) -> Option<(T, bool)> {
         let mut platform = self.platform()?.lock();
@@ -299,28 +306,32 @@ impl Board {
 }
 
 impl Plan {
-    /// Adds an agent, all of it or nothing. Returns its number, and what its device is told by: that somebody woke it,
-    /// and that a pause is over.
-    fn add(&mut self, agent: &Agent<'_>, watch: &Watch) -> Result<(u16, OwnedFd, Timer), Mistake> {
+    /// Adds an agent, all of it or nothing. Returns its number.
+    fn add(&mut self, agent: &Agent<'_>, watch: &Watch) -> Result<AgentId, Mistake> {
         let mistake = |what: &str| Mistake::new("name", what);
         let number = u16::try_from(self.agents.len()).ok();
         let number = number.filter(|number| *number < u16::MAX / PLACES);
         let number = number.ok_or_else(|| mistake("too many guests"))?;
+        let has_regulators = agent.grants.iter().any(|grant| grant.kind == Kind::VOLTAGE);
+        if has_regulators && agent.profile == Profile::V2_0 {
+            return Err(Mistake::new(
+                list_of(Kind::VOLTAGE),
+                "SCMI 2.0 has none, 3.0 has",
+            ));
+        }
         let mut new = New::default();
         for kind in Kind::ALL {
-            for grant in agent.grants.iter().filter(|grant| grant.kind == kind) {
-                self.give(&mut new, grant)?;
+            let grants = agent.grants.iter().filter(|grant| grant.kind == kind);
+            for (element, grant) in grants.enumerate() {
+                self.give(&mut new, grant)
+                    .map_err(|mistake| mistake.at(element))?;
             }
         }
         let trips = self.trips.len() + new.trips;
         if self.grants.len() + new.grants.len() >= u16::MAX.into() || trips > u16::MAX.into() {
             return Err(mistake("all guests together are given too much"));
         }
-        let fail = |error: io::Error| mistake(&error.to_string());
-        let ([ours, wake], pause) = told_by(watch).map_err(fail)?;
-        if self.timer.is_none() {
-            self.timer = Some(watch.timer(TIME).map_err(fail)?);
-        }
+        self.timer.get_or_insert_with(|| watch.timer(TIME));
         // Nothing fails from here on.
         let mut counts = PerKind::default();
         for kind in Kind::ALL {
@@ -338,8 +349,8 @@ impl Plan {
         self.grants.append(&mut new.grants);
         self.trips.resize(trips, Trip::default());
         self.guests.push(agent.name.to_owned());
-        self.wakes.push(ours);
-        Ok((number, wake, pause))
+        self.wakes.push(watch.waker(WOKEN));
+        Ok(AgentId(number))
     }
 
     /// Has a resource be one of what a new agent is given.
@@ -349,7 +360,7 @@ impl Plan {
         let resource = self.names.of(kind).get(name).copied();
         let resource =
             resource.ok_or_else(|| mistake(format!("{} is called {name:?}", nothing(kind))))?;
-        let shared = self.shared.of(kind).get(usize::from(resource));
+        let shared = self.shared.of(kind).get(usize::from(resource.0));
         let its = grant.alias.as_ref().unwrap_or(name);
         if !new.resources.of_mut(kind).insert(resource) {
             return Err(mistake(format!("{name:?} is there twice")));
@@ -371,7 +382,7 @@ impl Plan {
                 ..Rights::default()
             },
             Access::Full => Rights {
-                change: kind != Kind::Clock || self.soc.clocks.is_settable(resource),
+                change: kind != Kind::CLOCK || self.soc.clocks.is_settable(resource),
                 reparent: terms.limits.is_none(),
                 ..Rights::ALL
             },
@@ -381,13 +392,13 @@ impl Plan {
         }
         let given = scmi::Grant::new(resource, rights, grant.on);
         new.grants.push(given.of_device(grant.device));
-        if kind == Kind::Sensor {
+        if kind == Kind::SENSOR {
             new.trips += self.soc.trip_points(resource);
         }
         Ok(())
     }
 
-    fn terms(&self, resource: u16, grant: &Grant) -> Result<Terms, Mistake> {
+    fn terms(&self, resource: ResourceId, grant: &Grant) -> Result<Terms, Mistake> {
         let mistake = |what| Mistake::new(list_of(grant.kind), what);
         let alias = grant.alias.clone();
         if let Some(alias) = alias.as_ref().filter(|alias| !is_name(alias)) {
@@ -395,6 +406,9 @@ impl Plan {
         }
         let limits = if (grant.min, grant.max) == (None, None) {
             None
+        } else if grant.access != Access::Full {
+            let what = "min and max are for access full, which alone sets anything";
+            return Err(mistake(format!("{:?}: {what}", grant.name)));
         } else {
             let limits = self.soc.limit(grant.kind, resource, grant.min, grant.max);
             Some(limits.map_err(|what| mistake(format!("{:?}: {what}", grant.name)))?)
@@ -408,17 +422,10 @@ impl Plan {
             vec![Resource::default(); count].leak()
         };
         let pending = self.agents.len() * usize::from(PLACES);
-        let resources = PerKind {
-            power: resources(Kind::Power),
-            clock: resources(Kind::Clock),
-            sensor: resources(Kind::Sensor),
-            reset: resources(Kind::Reset),
-            voltage: resources(Kind::Voltage),
-        };
         let memory = Memory {
             agents: self.agents.leak(),
             grants: self.grants.leak(),
-            resources,
+            resources: PerKind::from_fn(resources),
             trips: self.trips.leak(),
             pending: vec![Pending::default(); pending].leak(),
         };
@@ -434,34 +441,26 @@ impl Plan {
     }
 }
 
-/// What a device is told by: that somebody woke it, which we say, and that a pause is over.
-fn told_by(watch: &Watch) -> io::Result<([OwnedFd; 2], Timer)> {
-    let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-    watch.add(&wake, WOKEN)?;
-    Ok(([wake.try_clone()?, wake], watch.timer(PAUSED)?))
-}
-
 /// What a guest's resources of a kind are called in the configuration file.
 fn list_of(kind: Kind) -> &'static str {
     match kind {
-        Kind::Power => "power-domains",
-        Kind::Clock => "clocks",
-        Kind::Sensor => "sensors",
-        Kind::Reset => "resets",
-        Kind::Voltage => "regulators",
+        Kind::POWER => "power-domains",
+        Kind::CLOCK => "clocks",
+        Kind::SENSOR => "sensors",
+        Kind::RESET => "resets",
+        _ => "regulators",
     }
 }
 
 impl Platform {
     /// Wakes who has something to fetch, and sets the timer. Says whether `agent`, which is here, has something itself.
-    fn settle(&mut self, agent: Option<u16>) -> bool {
+    fn settle(&mut self, agent: Option<AgentId>) -> bool {
         let mut own = false;
         while let Some(woken) = self.engine.platform.woken.pop() {
             if Some(woken) == agent {
                 own = true;
-            } else if let Some(wake) = self.wakes.get(usize::from(woken)) {
-                // Fails when it was raised as often as it can be, and is readable.
-                rustix::io::write(wake, &1u64.to_ne_bytes()).ok();
+            } else if let Some(wake) = self.wakes.get(usize::from(woken.0)) {
+                wake.wake();
             }
         }
         let deadline = self.engine.platform.deadline();

@@ -39,7 +39,8 @@ pub struct Clock {
     pub r#type: ClockType,
     /// In hertz, at boot: of an oscillator, of a PLL.
     pub rate: Option<u64>,
-    /// What a PLL can be set to, in hertz, ascending. Linux looks at 16 of them at most, and at any range.
+    /// What a PLL can be set to, in hertz, ascending. Linux before 7.2 looks at 16 of them at most, and at any
+    /// range.
     #[cfg_attr(feature = "daemon", serde(default))]
     pub rates: Vec<u64>,
     /// The same, if it is a range.
@@ -49,7 +50,7 @@ pub struct Clock {
     /// What a mux can come from.
     #[cfg_attr(feature = "daemon", serde(default))]
     pub parents: Vec<String>,
-    /// By what a divider can divide; by the first one at boot.
+    /// By what a divider can divide, each once; by the first one at boot.
     #[cfg_attr(feature = "daemon", serde(default))]
     pub dividers: Vec<u64>,
     /// How long a PLL takes to run at another rate, in microseconds, up to 1,800,000.
@@ -115,12 +116,13 @@ pub struct Sensor {
     pub name: String,
     /// What is measured.
     pub r#type: SensorType,
-    /// What it measures when nothing goes on. Three of them for an acceleration: along x, y and z.
+    /// What it measures when nothing goes on. Three of them for an acceleration: along x, y and z. With drift and load,
+    /// readings stay within 32 bits; temperatures not below -273,150, accelerations within 156,906.
     pub value: Option<Value>,
     /// How far that goes up and down within a minute.
     #[cfg_attr(feature = "daemon", serde(default))]
     pub drift: i64,
-    /// The clock that it goes up with.
+    /// The clock that it goes up with, by `load`.
     pub clock: Option<String>,
     /// By how much it is up while that clock runs at its highest rate. Temperatures take their time.
     #[cfg_attr(feature = "daemon", serde(default))]
@@ -251,6 +253,8 @@ pub struct Mistake {
     pub resource: Option<(Kind, usize)>,
     /// The field, as the configuration file has it.
     pub key: &'static str,
+    /// Which element of that, if it is a list and one is wrong.
+    pub element: Option<usize>,
     /// What is wrong.
     pub what: String,
 }
@@ -260,7 +264,15 @@ impl Mistake {
         Self {
             resource: None,
             key,
+            element: None,
             what: what.into(),
+        }
+    }
+
+    pub(crate) fn at(self, element: usize) -> Self {
+        Self {
+            element: Some(element),
+            ..self
         }
     }
 

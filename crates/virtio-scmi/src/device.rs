@@ -2,11 +2,10 @@
 
 //! The device of one guest: commands to the engine, its responses and events back.
 
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use log::debug;
-use scmi::{Answer, Reason, Ticket};
+use scmi::{AgentId, Answer, Place, Reason};
 use virtio_backend::{Device, Events, Queue, Reply, Timer, Token};
 
 use crate::board::{Board, PAUSED, PLACES, TIME, WOKEN};
@@ -27,10 +26,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// The SCMI device of one guest, from [`Board::guest`].
 pub struct Scmi {
     guest: String,
-    agent: u16,
+    agent: AgentId,
     board: Board,
-    /// Readable when the engine has something for us that others have caused.
-    wake: OwnedFd,
     /// Expires when it is time for what the guest has caused itself.
     pause: Timer,
     events: Option<Events>,
@@ -38,7 +35,7 @@ pub struct Scmi {
     /// thing is no second event.
     held: Option<Message>,
     /// Commands that are answered when their operation is complete.
-    waiting: Vec<(Ticket, Reply)>,
+    waiting: Vec<(Place, Reply)>,
 }
 
 struct Message {
@@ -60,12 +57,14 @@ impl Message {
 }
 
 impl Scmi {
-    pub(crate) fn new(guest: &str, agent: u16, board: Board, wake: OwnedFd, pause: Timer) -> Self {
+    /// Longest request that the device accepts, in bytes.
+    pub const MAX_REQUEST: usize = LONGEST_REQUEST;
+
+    pub(crate) fn new(guest: &str, agent: AgentId, board: Board, pause: Timer) -> Self {
         Self {
             guest: guest.to_owned(),
             agent,
             board,
-            wake,
             pause,
             events: None,
             held: None,
@@ -77,11 +76,11 @@ impl Scmi {
     fn answer_waiting(&mut self) {
         let mut message = Message::new();
         for at in (0..self.waiting.len()).rev() {
-            let Some(&(ticket, _)) = self.waiting.get(at) else {
+            let Some(&(place, _)) = self.waiting.get(at) else {
                 return;
             };
             let answer =
-                |engine: &mut scmi::Engine<'_, _>| engine.answer(ticket, &mut message.bytes);
+                |engine: &mut scmi::Engine<'_, _>| engine.answer(place, &mut message.bytes);
             if let Some((Some(length), _)) = self.board.with(Some(self.agent), answer) {
                 message.length = length;
                 self.waiting.swap_remove(at).1.send(message.bytes());
@@ -118,8 +117,17 @@ impl Scmi {
 }
 
 impl Device for Scmi {
-    const QUEUES: &'static [Queue] = &[Queue::Requests, Queue::Events];
-    const MAX_REQUEST: usize = LONGEST_REQUEST;
+    fn device_type(&self) -> u32 {
+        32
+    }
+
+    fn queues(&self) -> &'static [Queue] {
+        &[Queue::Requests, Queue::Events]
+    }
+
+    fn max_request(&self) -> usize {
+        Self::MAX_REQUEST
+    }
 
     fn features(&self) -> u64 {
         P2A_CHANNELS
@@ -148,7 +156,7 @@ impl Device for Scmi {
                 message.length = length;
                 reply.send(message.bytes());
             }
-            Answer::Later(ticket) => self.waiting.push((ticket, reply)),
+            Answer::Later(place) => self.waiting.push((place, reply)),
         }
         if woken {
             self.pause.arm(PAUSE);
@@ -167,9 +175,6 @@ impl Device for Scmi {
         match token {
             TIME => self.board.tick(),
             WOKEN | PAUSED => {
-                if token == WOKEN {
-                    rustix::io::read(&self.wake, &mut [0; 8]).ok();
-                }
                 self.answer_waiting();
                 self.send_events();
             }
@@ -184,7 +189,7 @@ impl Device for Scmi {
         self.board.with(Some(self.agent), |engine| {
             engine.set_events(self.agent, false);
             // What fails, the platform is told to try again.
-            engine.reset_agent(self.agent, Reason::Gone).ok();
+            engine.reset_agent(self.agent, Reason::Disconnected).ok();
         });
     }
 }

@@ -9,9 +9,9 @@ mod options;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use virtio_backend::Watch;
 use virtio_backend::daemon::{self, Blame, Daemon, Fault};
-use virtio_scmi::{Agent, Board, Mistake, Scmi};
+use virtio_backend::{Device, Watch};
+use virtio_scmi::{Agent, Board, Mistake};
 
 use options::{Options, Tables};
 
@@ -55,7 +55,6 @@ QEMU:
     type Options = Options;
     type Tables = Tables;
     type Host = Board;
-    type Device = Scmi;
 
     fn host(tables: Tables) -> Result<Board, Fault> {
         let board = Board::new(&tables.description());
@@ -80,7 +79,7 @@ QEMU:
         guest: &str,
         options: Options,
         watch: &Watch,
-    ) -> Result<Scmi, Fault> {
+    ) -> Result<Box<dyn Device>, Fault> {
         let (profile, trusted) = (options.profile.into(), options.trusted);
         let grants = if options.simulate {
             let mut example = example().blame("simulate")?;
@@ -101,14 +100,19 @@ QEMU:
             trusted,
             grants: &grants,
         };
-        blame(board.guest(&agent, watch))
+        Ok(Box::new(blame(board.guest(&agent, watch))?))
     }
 }
 
 /// Says which key a mistake is about.
 fn blame<T>(result: Result<T, Mistake>) -> Result<T, Fault> {
-    let key = result.as_ref().err().map_or("", |mistake| mistake.key);
-    result.blame(key)
+    result.or_else(|mistake| {
+        let (key, element) = (mistake.key, mistake.element);
+        Err(mistake).blame(key).map_err(|fault| match element {
+            Some(element) => fault.element(element),
+            None => fault,
+        })
+    })
 }
 
 fn example() -> anyhow::Result<Tables> {

@@ -40,11 +40,11 @@ impl Tables {
     pub(crate) fn place(&self, mistake: &Mistake) -> Option<Spanned<()>> {
         let (kind, index) = mistake.resource?;
         let span = match kind {
-            Kind::Clock => self.clock.get(index)?.span(),
-            Kind::Sensor => self.sensor.get(index)?.span(),
-            Kind::Reset => self.reset.get(index)?.span(),
-            Kind::Power => self.power_domain.get(index)?.span(),
-            Kind::Voltage => self.regulator.get(index)?.span(),
+            Kind::CLOCK => self.clock.get(index)?.span(),
+            Kind::SENSOR => self.sensor.get(index)?.span(),
+            Kind::RESET => self.reset.get(index)?.span(),
+            Kind::POWER => self.power_domain.get(index)?.span(),
+            _ => self.regulator.get(index)?.span(),
         };
         Some(Spanned::new(span, ()))
     }
@@ -113,11 +113,11 @@ impl Options {
     /// What the guest is given.
     pub(crate) fn grants(self) -> Vec<Grant> {
         let lists = [
-            (Kind::Clock, self.clocks),
-            (Kind::Sensor, self.sensors),
-            (Kind::Reset, self.resets),
-            (Kind::Power, self.power_domains),
-            (Kind::Voltage, self.regulators),
+            (Kind::CLOCK, self.clocks),
+            (Kind::SENSOR, self.sensors),
+            (Kind::RESET, self.resets),
+            (Kind::POWER, self.power_domains),
+            (Kind::VOLTAGE, self.regulators),
         ];
         let of_kind =
             |(kind, list): (Kind, Vec<Given>)| list.into_iter().map(move |given| given.grant(kind));

@@ -34,7 +34,7 @@ fn refused_guest(keys: &str, words: &[&str]) {
 fn a_daemon_has_a_file_or_simulates() {
     let neither = testing::run(DAEMON, &["--socket-path", "/run/nowhere/a"]);
     testing::refused(&neither, &["--simulate: say that, or which --config"]);
-    refused_file(OSC, &["guests.toml: no [[guest]]"]);
+    refused_file(OSC, &["guests.toml:1: ", "no [[guest]]"]);
     refused_file(
         &format!("control = '/dev/null'\n{GUEST}{OSC}"),
         &["guests.toml:1: ", "control: /dev/null: not a FIFO"],
@@ -55,9 +55,9 @@ fn mistakes_in_a_clock_are_named_by_line_and_key() {
     );
     refused_part(
         "[[clock]]\ntype = 'gate'",
-        &["guests.toml:9: ", "missing field `name`"],
+        &["guests.toml:9: ", "name: missing"],
     );
-    clock("", &["guests.toml:9: ", "missing field `type`"]);
+    clock("", &["guests.toml:9: ", "type: missing"]);
     clock("type = 'quartz'", &["guests.toml:11: ", "quartz"]);
     clock(
         "type = 'gate'\ncolour = 'red'",
@@ -104,7 +104,7 @@ fn a_clock_comes_from_clocks_that_there_are() {
     );
     clock(
         "type = 'mux'\nparents = ['osc', 'osc']",
-        &["guests.toml:12: ", "parents: \"osc\" is there twice"],
+        &["guests.toml:12: ", "parents[1]: \"osc\" is there twice"],
     );
     clock(
         "type = 'mux'\nparents = ['osc']\nparent = 'c'",
@@ -121,6 +121,10 @@ fn a_clock_comes_from_clocks_that_there_are() {
     clock(
         "type = 'divider'\nparent = 'osc'\ndividers = [2, 0]",
         &["guests.toml:13: ", "dividers: a divider has some"],
+    );
+    clock(
+        "type = 'divider'\nparent = 'osc'\ndividers = [2, 4, 2]",
+        &["guests.toml:13: ", "dividers: 2 is there twice"],
     );
     clock(
         "type = 'divider'\nparent = 'osc'\ndividers = [2, 25]",
@@ -165,7 +169,15 @@ fn mistakes_in_a_pll_are_named_by_line_and_key() {
         &["guests.toml:14: ", "range: not from a lowest"],
     );
     pll(
-        "rate = 6\nrange = { min = 5, max = 8, step = 2 }",
+        "rate = 5\nrange = { min = 5, max = 8, step = 2 }",
+        &[
+            "guests.toml:14: ",
+            "range: not from a lowest",
+            "in whole steps",
+        ],
+    );
+    pll(
+        "rate = 6\nrange = { min = 5, max = 9, step = 2 }",
         &["guests.toml:13: ", "rate: not one that"],
     );
     pll(
@@ -234,6 +246,69 @@ fn mistakes_in_a_sensor_are_named_by_line_and_key() {
 }
 
 #[test]
+fn a_sensor_measures_what_there_is_and_what_can_be_told() {
+    let sensor = |kind: &str, keys: &str, words: &[&str]| {
+        let keys = format!("type = '{kind}'\n{keys}");
+        refused_part(&format!("[[sensor]]\nname = 's'\n{keys}"), words);
+    };
+    let coldest = "is not within -273150 to 2147483647, in thousandths of the unit";
+    sensor(
+        "temperature",
+        "value = -273_151",
+        &["guests.toml:12: ", &format!("value: -273151 {coldest}")],
+    );
+    // Linux has a temperature in an int.
+    sensor(
+        "temperature",
+        "value = 9_999_000_000",
+        &["guests.toml:12: ", &format!("value: 9999000000 {coldest}")],
+    );
+    sensor(
+        "temperature",
+        "value = -273_000\ndrift = 151",
+        &["guests.toml:13: ", &format!("drift: -273151 {coldest}")],
+    );
+    sensor(
+        "temperature",
+        "value = 1\nclock = 'osc'\nload = 2_147_483_647",
+        &["guests.toml:14: ", "load: 2147483648 is not within"],
+    );
+    sensor(
+        "temperature",
+        "value = 1\nclock = 'osc'",
+        &[
+            "guests.toml:13: ",
+            "clock: load says how far it goes up with it",
+        ],
+    );
+    sensor(
+        "power",
+        "value = -3_000_000_000",
+        &[
+            "guests.toml:12: ",
+            "value: -3000000000 is not within -2147483648",
+        ],
+    );
+    // 16 g.
+    sensor(
+        "acceleration",
+        "value = [0, 0, 156_907]",
+        &[
+            "guests.toml:12: ",
+            "value: 156907 is not within -156906 to 156906",
+        ],
+    );
+    sensor(
+        "acceleration",
+        "value = [0, -156_906, 0]\ndrift = -1",
+        &[
+            "guests.toml:13: ",
+            "drift: -156907 is not within -156906 to 156906",
+        ],
+    );
+}
+
+#[test]
 fn mistakes_in_the_rest_are_named_by_line_and_key() {
     refused_part(
         "[[reset]]\nname = 'r'\nlatency = 1_800_001",
@@ -268,6 +343,14 @@ fn mistakes_in_the_rest_are_named_by_line_and_key() {
         &["guests.toml:11: ", "level: not one that"],
     );
     regulator(
+        "range = { min = 4, max = 9, step = 2 }",
+        &[
+            "guests.toml:12: ",
+            "range: not from a lowest",
+            "in whole steps",
+        ],
+    );
+    regulator(
         "range = { min = 5, max = 4, step = 1 }",
         &["guests.toml:12: ", "range: not from a lowest"],
     );
@@ -281,7 +364,7 @@ fn mistakes_in_the_rest_are_named_by_line_and_key() {
     );
     refused_part(
         "[[regulator]]\nname = 'r'",
-        &["guests.toml:9: ", "missing field `level`"],
+        &["guests.toml:9: ", "level: missing"],
     );
     refused_part("[[fan]]\nname = 'f'", &["guests.toml:9: ", "fan"]);
 }
@@ -296,16 +379,19 @@ fn mistakes_in_a_guest_are_named_by_line_and_key() {
         "clocks = ['osc']",
         &[
             "guests.toml:12: ",
-            "clocks: \"osc\" is guest a's, and not shared",
+            "clocks[0]: \"osc\" is guest a's, and not shared",
         ],
     );
     refused_guest(
         "clocks = ['c']",
-        &["guests.toml:12: ", "clocks: no [[clock]] is called \"c\""],
+        &[
+            "guests.toml:12: ",
+            "clocks[0]: no [[clock]] is called \"c\"",
+        ],
     );
     refused_guest(
         "power-domains = ['c']",
-        &["guests.toml:12: ", "power-domains: no [[power-domain]]"],
+        &["guests.toml:12: ", "power-domains[0]: no [[power-domain]]"],
     );
     refused_guest(
         "sensors = [{ name = 's', access = 'all' }]",
@@ -315,7 +401,7 @@ fn mistakes_in_a_guest_are_named_by_line_and_key() {
         "sensors = [{ access = 'look' }]",
         &["guests.toml:12: ", "neither a name nor"],
     );
-    refused_guest("resets = 'r'", &["guests.toml:12: ", "a sequence"]);
+    refused_guest("resets = 'r'", &["guests.toml:12: ", "not a list"]);
     refused_guest(
         "profile = '3.3'\nclocks = ['osc']",
         &["guests.toml:12: ", "3.3"],
@@ -325,25 +411,56 @@ fn mistakes_in_a_guest_are_named_by_line_and_key() {
     let twice = GUEST.replace("['osc']", "['osc', { name = 'osc', as = 'c' }]");
     refused_file(
         &format!("{shared}{twice}"),
-        &["guests.toml:9: ", "clocks: \"osc\" is there twice"],
+        &["guests.toml:9: ", "clocks[1]: \"osc\" is there twice"],
     );
     let limit = GUEST.replace("'osc'", "{ name = 'osc', max = 25 }");
     refused_file(
         &format!("{shared}{limit}"),
-        &["guests.toml:9: ", "clocks: \"osc\": min or max is beyond"],
+        &[
+            "guests.toml:9: ",
+            "clocks[0]: \"osc\": min or max is beyond",
+        ],
     );
     let alias = GUEST.replace("'osc'", "{ name = 'osc', as = 'a/b' }");
     refused_file(
         &format!("{shared}{alias}"),
-        &["guests.toml:9: ", "clocks: \"a/b\": a name has"],
+        &["guests.toml:9: ", "clocks[0]: \"a/b\": a name has"],
     );
+}
+
+/// Voltage domains came with SCMI 3.0.
+#[test]
+fn a_guest_that_speaks_2_0_has_no_regulators() {
+    let regulator = "[[regulator]]\nname = 'r'\nlevel = 5\n";
+    let guest = GUEST.replace("clocks", "profile = '2.0'\nregulators = ['r']\nclocks");
+    refused_file(
+        &format!("{guest}{OSC}{regulator}"),
+        &["guests.toml:5: ", "regulators: SCMI 2.0 has none, 3.0 has"],
+    );
+}
+
+#[test]
+fn limits_are_for_a_guest_that_sets_something() {
+    for access in ["look", "switch"] {
+        for limit in ["min", "max"] {
+            let grant = format!("{{ name = 'osc', access = '{access}', {limit} = 24 }}");
+            refused_file(
+                &format!("{}{OSC}", GUEST.replace("'osc'", &grant)),
+                &[
+                    "guests.toml:4: ",
+                    "clocks[0]: \"osc\": min and max are for access full",
+                ],
+            );
+        }
+    }
 }
 
 #[test]
 fn the_example_is_served_and_each_guest_speaks_its_version() {
     let example = include_str!("../examples/soc.toml")
         .replace("/run/virtio/scmi", "DIR")
-        .replace("profile = \"3.2\"", "profile = \"2.0\"");
+        .replace("profile = \"3.2\"", "profile = \"2.0\"")
+        .replace("regulators = [\"vdd-sd\"]", "");
     let daemon = Program::configured(DAEMON, &example);
     // CLOCK PROTOCOL_VERSION, and how many clocks there are.
     for (guest, version, clocks) in [("cluster", [0, 0, 3, 0], 5), ("radio", [0, 0, 1, 0], 3)] {
@@ -382,4 +499,126 @@ fn somebody_outside_resets_a_guest_and_has_the_hardware_fail() {
     daemon.expect("warn: control: \"reset\" is not reset GUEST, fail or work");
     daemon.expect("warn: control: no guest is called \"b\"");
     assert_eq!(ask(&on), [0, 0, 0, 0]);
+}
+
+/// A part of a platform behind a guest and a clock, which are lines 1 to 8.
+fn with_part(part: &str) -> String {
+    format!("{GUEST}{OSC}{part}\n")
+}
+
+#[test]
+fn odd_guests_are_told_what_is_allowed() {
+    let second = |given: &str| {
+        format!(
+            "{}{OSC}",
+            GUEST.replace("'osc'", &format!("'osc',\n{given}"))
+        )
+    };
+    let given = "neither a name nor { name, as, access = \"look\", \"switch\" or \"full\", min, \
+                 max, on, device }";
+    testing::refused_with(
+        DAEMON,
+        &[
+            (
+                second("7"),
+                &*format!("guests.toml:5: `7]`: clocks[1]: {given}"),
+            ),
+            (
+                second("{ name = 'x', acces = 'look' }"),
+                &format!("guests.toml:5: `{{ name = 'x', acces = 'look' }}]`: clocks[1]: {given}"),
+            ),
+            (
+                second("'x'"),
+                "guests.toml:5: `'x']`: clocks[1]: no [[clock]] is called \"x\"",
+            ),
+            (
+                format!("{GUEST}profile = 3.2\n{OSC}"),
+                "guests.toml:5: `profile = 3.2`: profile: none of 2.0, 3.0, 3.1, 3.2",
+            ),
+            (
+                format!("{GUEST}trusted = 'yes'\n{OSC}"),
+                "guests.toml:5: `trusted = 'yes'`: trusted: not true or false",
+            ),
+            (
+                format!("control = 7\n{GUEST}{OSC}"),
+                "guests.toml:1: `control = 7`: control: not a path in quotes",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn odd_clocks_are_told_what_is_allowed() {
+    let pll = |keys: &str| {
+        with_part(&format!(
+            "[[clock]]\nname = 'c'\ntype = 'pll'\nrate = 5\n{keys}"
+        ))
+    };
+    testing::refused_with(
+        DAEMON,
+        &[
+            (
+                with_part("[clocks]"),
+                "guests.toml:9: `[clocks]`: clocks: no such key: there are control, clock, \
+                 sensor, reset, power-domain, regulator, max-guests, guest",
+            ),
+            (
+                with_part("[[clock]]\nname = 'c'\ntype = 'quartz'"),
+                "guests.toml:11: `type = 'quartz'`: type: none of oscillator, pll, divider, mux, \
+                 gate",
+            ),
+            (
+                with_part("[[clock]]\nname = 'c'\ntype = 'mux'\nparents = ['osc',\n'x']"),
+                "guests.toml:13: `'x']`: parents[1]: no [[clock]] is called \"x\"",
+            ),
+            (
+                pll("rates = [5,\n-6]"),
+                "guests.toml:14: `-6]`: rates[1]: not a whole number from 0 on",
+            ),
+            (
+                pll("range = { min = 5, max = 'x', step = 1 }"),
+                "guests.toml:13: `range = { min = 5, max = 'x', step = 1 }`: range.max: not a \
+                 whole number from 0 on",
+            ),
+            (
+                pll("range = { min = 5, max = 8 }"),
+                "guests.toml:13: `range = { min = 5, max = 8 }`: range.step: missing, and has no \
+                 default",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn odd_parts_are_told_what_is_allowed() {
+    let sensor = |keys: &str| with_part(&format!("[[sensor]]\nname = 's'\ntype = 'power'\n{keys}"));
+    testing::refused_with(
+        DAEMON,
+        &[
+            (
+                sensor("value = [1, 2]"),
+                "guests.toml:12: `value = [1, 2]`: value: neither a whole number nor three of \
+                 them",
+            ),
+            (
+                sensor("value = 1\nintervals = [10,\n65536]"),
+                "guests.toml:14: `65536]`: intervals[1]: not a whole number from 0 to 65535",
+            ),
+            (
+                sensor("value = 1\ntrip-points = 256"),
+                "guests.toml:13: `trip-points = 256`: trip-points: not a whole number from 0 to \
+                 255",
+            ),
+            (
+                with_part("[[regulator]]\nname = 'r'\nlevel = 3_000_000_000"),
+                "guests.toml:11: `level = 3_000_000_000`: level: not a whole number from \
+                 -2147483648 to 2147483647",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn files_of_the_readme_are_served() {
+    testing::readme_is_served(DAEMON, "scmi", &[]);
 }

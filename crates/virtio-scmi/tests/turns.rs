@@ -28,7 +28,7 @@ fn wait_for_turns<'scope>(
             .send(fs::read_link("/proc/thread-self").unwrap())
             .unwrap();
         for _ in 0..turns {
-            board.state(Kind::Clock, 0);
+            board.state(Kind::CLOCK, 0);
         }
     };
     let named = thread::Builder::new().name(name.to_owned());
@@ -62,7 +62,7 @@ fn who_waits_has_a_turn_before_one_that_comes_back() {
     for _ in 0..50 {
         thread::scope(|scope| {
             let slow = thread::Builder::new().name("slow".to_owned());
-            let slow = slow.spawn_scoped(scope, || board.state(Kind::Clock, 0));
+            let slow = slow.spawn_scoped(scope, || board.state(Kind::CLOCK, 0));
             held.wait();
             wait_for_turns(scope, "first", &board, 2);
             wait_for_turns(scope, "second", &board, 1);

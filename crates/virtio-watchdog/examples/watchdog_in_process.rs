@@ -21,7 +21,7 @@ impl Ring for Queue {
     fn answer(
         &self,
         _life: u32,
-        _head: u16,
+        _chain: u16,
         range: Range<usize>,
         source: &mut dyn FnMut(&mut [u8]),
     ) {
@@ -65,7 +65,7 @@ fn main() -> io::Result<()> {
         verdicts: Vec::new(),
     });
     let mut watchdog = Watchdog::new("example", settings, vmm, None, &watch)?;
-    watchdog.connected(|| None);
+    watchdog.connected();
     watchdog.negotiated(0);
 
     let queue = Arc::new(Queue);

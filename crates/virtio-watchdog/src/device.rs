@@ -6,7 +6,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use log::debug;
-use virtio_backend::{Device, Events, Queue, Reply, Timer, Token, Watch};
+use virtio_backend::{Device, Events, Queue, Reply, Stopped, Timer, Token, Watch};
 use virtio_rng::{MAX_ANSWER, Source};
 
 use crate::timers::{Event, Timers};
@@ -36,6 +36,8 @@ pub struct Watchdog {
     carrier: Option<Box<dyn Source>>,
     begin: Instant,
     timer: Timer,
+    /// Knows the process of the front end.
+    watch: Watch,
     /// For when it is armed.
     armed: Option<Duration>,
     events: Option<Events>,
@@ -50,6 +52,9 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
+    /// Longest request that the device accepts, in bytes.
+    pub const MAX_REQUEST: usize = REQUEST;
+
     /// The watchdog of the guest that the log calls `guest`. With a `carrier` it is carried by an
     /// entropy device (SPEC.md 6).
     ///
@@ -68,7 +73,8 @@ impl Watchdog {
             host,
             carrier,
             begin: Instant::now(),
-            timer: watch.timer(TIME)?,
+            timer: watch.timer(TIME),
+            watch: watch.clone(),
             armed: None,
             events: None,
             features: 0,
@@ -307,8 +313,20 @@ impl Watchdog {
 }
 
 impl Device for Watchdog {
-    const QUEUES: &'static [Queue] = &[Queue::Requests, Queue::Events];
-    const MAX_REQUEST: usize = REQUEST;
+    fn device_type(&self) -> u32 {
+        if self.carrier.is_some() {
+            return 4;
+        }
+        35
+    }
+
+    fn queues(&self) -> &'static [Queue] {
+        &[Queue::Requests, Queue::Events]
+    }
+
+    fn max_request(&self) -> usize {
+        Self::MAX_REQUEST
+    }
 
     fn features(&self) -> u64 {
         let restart = self.host.may_restart().map_or(0, |_| F_RESTART);
@@ -318,11 +336,11 @@ impl Device for Watchdog {
         F_CONTROL | F_PRETIMEOUT | restart
     }
 
-    fn connected(&mut self, process: impl FnOnce() -> Option<u32>) {
+    fn connected(&mut self) {
         (self.connected, self.paused, self.stopped) = (true, false, false);
         let now = self.now();
         self.timers.begin(now);
-        self.host.report(Report::Connected(process()));
+        self.host.report(Report::Connected(self.watch.peer()));
         self.tick();
     }
 
@@ -331,6 +349,7 @@ impl Device for Watchdog {
     fn negotiated(&mut self, features: u64) {
         self.features = features;
         (self.paused, self.stopped) = (false, false);
+        self.host.report(Report::Ready);
         self.set_clock();
         self.tick();
     }
@@ -390,7 +409,7 @@ impl Device for Watchdog {
         self.tick();
     }
 
-    fn stop(&mut self, queue: u16) {
+    fn stop(&mut self, queue: u16, _stopped: Stopped) {
         if queue == REQUESTQ {
             self.stopped = true;
             self.set_clock();

@@ -41,6 +41,8 @@ pub enum Report {
     Stopped,
     /// The device was reset.
     Reset,
+    /// The driver is ready to use the device, or goes on with it after a pause.
+    Ready,
     /// Half of a timer's time has passed, be it a channel's or that to boot in. Comes again after a
     /// pause.
     Late,

@@ -3,15 +3,16 @@
 //! `vhost-user-watchdog`: knows when a virtual machine has failed, and does something about it.
 #![forbid(unsafe_code)]
 
+mod needs;
 mod options;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{anyhow, ensure};
+use anyhow::{Context, anyhow, ensure};
 use log::warn;
-use virtio_backend::Watch;
 use virtio_backend::daemon::{self, Blame, Daemon, Fault, NoTables};
+use virtio_backend::{Device, Watch};
 use virtio_rng::{Source, System};
 use virtio_watchdog::{
     Action, Control, Plan, Records, Seconds, Settings, Stage, Supervisor, Watchdog,
@@ -37,6 +38,9 @@ const PAUSE: Duration = Duration::from_secs(30);
 
 /// Each ping looks at all of them.
 const CHANNELS: u16 = 256;
+
+/// Why nothing is said to a guest.
+const DEAF: &str = "a guest whose watchdog is carried by another device hears no event";
 
 struct Watchdogs;
 
@@ -74,7 +78,7 @@ A configuration file:
   timeout = 30
   boot-timeout = 120
   qmp = \"/run/cluster/qmp.sock\"
-  stage = [\"nmi@20\", \"reset@30\", [\"exec\", \"/usr/bin/page\", \"cluster has failed\"], \"kill\"]
+  stage = [\"nmi@20\", \"reset@30\", [\"exec\", \"/usr/bin/logger\", \"cluster has failed\"], \"kill\"]
 
 QEMU, whose guest has no watchdog driver but reads entropy (--carrier rng), and a guest with QEMU's
 own watchdog (--relay):
@@ -86,7 +90,6 @@ own watchdog (--relay):
     type Options = Options;
     type Tables = NoTables;
     type Host = ();
-    type Device = Watchdog;
 
     fn host(_tables: NoTables) -> Result<(), Fault> {
         Ok(())
@@ -97,7 +100,7 @@ own watchdog (--relay):
         guest: &str,
         options: Options,
         watch: &Watch,
-    ) -> Result<Watchdog, Fault> {
+    ) -> Result<Box<dyn Device>, Fault> {
         let settings = settings(&options)?;
         let carrier = options.carrier.map(|_| Box::new(System::new(guest)));
         let carrier = carrier.map(|source| -> Box<dyn Source> { source });
@@ -109,8 +112,12 @@ own watchdog (--relay):
                  there again"
             );
         }
+        if let Some(missing) = needs::missing(&plan.stages, plan.last.as_ref()) {
+            warn!("{guest}: {missing}: what needs it fails until it is there");
+        }
         let supervisor = Supervisor::new(plan, watch).blame("stage")?;
-        Watchdog::new(guest, settings, Box::new(supervisor), carrier, watch).blame("timeout")
+        let watchdog = Watchdog::new(guest, settings, Box::new(supervisor), carrier, watch);
+        Ok(Box::new(watchdog.blame("timeout")?))
     }
 }
 
@@ -138,6 +145,9 @@ fn settings(options: &Options) -> Result<Settings, Fault> {
     if !(1..=CHANNELS).contains(&options.channels) {
         return Err(anyhow!("is not between 1 and {CHANNELS}")).blame("channels");
     }
+    if options.carrier.is_some() {
+        carried(options)?;
+    }
     Ok(Settings {
         channels: options.channels,
         timeout,
@@ -150,11 +160,30 @@ fn settings(options: &Options) -> Result<Settings, Fault> {
     })
 }
 
+/// What another device does not carry.
+fn carried(options: &Options) -> Result<(), Fault> {
+    let channels = options.channels;
+    if channels > 1 {
+        let why = "a guest whose watchdog is carried by another device pings channel 0 only";
+        return Err(anyhow!("is {channels}, and can be 1: {why}")).blame("channels");
+    }
+    if !options.pretimeout.0.is_zero() {
+        return Err(anyhow!("can be 0 only: {DEAF}")).blame("pretimeout");
+    }
+    Ok(())
+}
+
 fn plan(guest: &str, options: Options) -> Result<Plan, Fault> {
     let control = match (options.qmp, options.api) {
         (Some(_), Some(_)) => return Err(anyhow!("there is a qmp already")).blame("api"),
-        (Some(path), None) => Some(Control::Qmp(path)),
-        (None, Some(path)) => Some(Control::Api(path)),
+        (Some(path), None) => {
+            needs::socket(&path).blame("qmp")?;
+            Some(Control::Qmp(path))
+        }
+        (None, Some(path)) => {
+            needs::socket(&path).blame("api")?;
+            Some(Control::Api(path))
+        }
         (None, None) => None,
     };
     if options.relay && !matches!(control, Some(Control::Qmp(_))) {
@@ -169,21 +198,26 @@ fn plan(guest: &str, options: Options) -> Result<Plan, Fault> {
     let mut stages = options.stage;
     if stages.is_empty() {
         if control.is_none() {
-            let why = "say what to do about a guest that failed, or give a qmp or an api";
+            let why = "say what to do about a guest that failed, or give `qmp` or `api`";
             return Err(anyhow!(why)).blame("stage");
         }
         stages = vec![settled(Action::Reset), settled(Action::Kill)];
     }
     let has_events = options.carrier.is_none();
-    for stage in &stages {
-        possible(&stage.action, control.is_some(), has_events).blame("stage")?;
+    for (element, stage) in stages.iter().enumerate() {
+        possible(&stage.action, control.is_some(), has_events)
+            .blame("stage")
+            .map_err(|fault| fault.element(element))?;
     }
     let last = options.last;
     if let Some(stage) = &last {
         possible(&stage.action, control.is_some(), has_events).blame("last")?;
     }
     let stop = control.as_ref().map(|_| settled(Action::Stop));
-    let record = options.record.map(Records::open).transpose();
+    let record = options.record.map(|path| {
+        let at = path.display().to_string();
+        Records::open(path).context(at)
+    });
     Ok(Plan {
         guest: guest.to_owned(),
         last: last.or(stop),
@@ -193,10 +227,11 @@ fn plan(guest: &str, options: Options) -> Result<Plan, Fault> {
         pause: PAUSE,
         max_resets: options.max_resets,
         window,
-        counts_own_resets: options.boot_timeout.is_some(),
+        boot_timeout: options.boot_timeout.map(|time| time.0),
+        firmware_reset: options.firmware_reset.0,
         kdump_timeout: options.kdump_timeout.0,
         relay: options.relay,
-        record: record.blame("record")?,
+        record: record.transpose().blame("record")?,
     })
 }
 
@@ -223,11 +258,8 @@ fn possible(action: &Action, has_control: bool, has_events: bool) -> anyhow::Res
         "{} needs a qmp or an api",
         action.word()
     );
-    ensure!(
-        has_events || *action != Action::Event,
-        "a guest whose watchdog is carried by another device hears no event"
-    );
-    Ok(())
+    ensure!(has_events || *action != Action::Event, "{DEAF}");
+    needs::check(action).map(drop).context(action.word())
 }
 
 fn main() -> ExitCode {

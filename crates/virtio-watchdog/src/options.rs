@@ -26,8 +26,8 @@ pub(crate) struct Options {
     pub(crate) max_timeout: Option<Seconds>,
 
     /// How long the guest may take to boot, from when it is there and from each reset. One that
-    /// resets itself too often, as far as --qmp tells, does not boot either. Without it a guest is
-    /// watched from its first ping on
+    /// resets itself sooner than that more than --max-resets times, as far as --qmp tells, does not
+    /// boot either. Without it a guest is watched from its first ping on
     #[arg(long, value_name = "SECONDS")]
     pub(crate) boot_timeout: Option<Seconds>,
 
@@ -62,11 +62,12 @@ pub(crate) struct Options {
     pub(crate) relay: bool,
 
     /// What to do about a guest that failed; may be given several times: if the guest is not reset
-    /// or gone in time, the next is done [default: reset, then kill]
+    /// or gone in time, the next is done [default with --qmp or --api: reset, then kill]
     #[arg(long, value_name = "ACTION[@SECONDS][=ARGUMENT]")]
     pub(crate) stage: Vec<Stage>,
 
-    /// What to do, once, instead, when the guest failed too often [default: stop]
+    /// What to do, once, instead, when the guest failed too often [default with --qmp or --api:
+    /// stop]
     #[arg(long, value_name = "ACTION[=ARGUMENT]")]
     pub(crate) last: Option<Stage>,
 
@@ -77,6 +78,11 @@ pub(crate) struct Options {
     /// How long a failure counts [default: 900, or twice as long as so many boots may take]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) reset_window: Option<Seconds>,
+
+    /// How soon after a reset the firmware resets the machine once more, before the guest's driver
+    /// is ready, as SeaBIOS does on QEMU's q35 and pc: both are one reset, as far as --qmp tells
+    #[arg(long, value_name = "SECONDS", default_value = "5")]
+    pub(crate) firmware_reset: Seconds,
 
     /// How long a guest has that panicked and writes down why, if QEMU's pvpanic tells
     #[arg(long, value_name = "SECONDS", default_value = "300")]
@@ -106,6 +112,7 @@ impl Default for Options {
             last: None,
             max_resets: 5,
             reset_window: None,
+            firmware_reset: seconds(5),
             kdump_timeout: seconds(300),
             record: None,
         }

@@ -10,6 +10,7 @@
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use virtio_backend::testing::{self, LIMIT, Program, Vm, feature, refused_file};
+use virtio_backend::testing::{self, LIMIT, Program, Vm, feature, refused_file, refused_with};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_vhost-user-watchdog");
 
@@ -58,6 +59,122 @@ fn a_watchdog_that_could_do_nothing_does_not_start() {
     );
     let carried = "--carrier rng --stage event --stage kill";
     refused(carried, &["--stage: ", "hears no event"]);
+}
+
+#[test]
+fn a_stage_that_can_never_be_done_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("text"), "").unwrap();
+    let _stream = UnixListener::bind(path("stream")).unwrap();
+    let long = "x".repeat(108);
+    for (stage, why) in [
+        ("exec=/usr", "/usr is a directory, and no program"),
+        ("exec=DIR/text", "/text is not executable"),
+        ("exec=DIR/stream", "/stream is a socket, and no program"),
+        ("notify=/usr", "/usr is a directory, and no socket"),
+        ("notify=DIR/text", "/text is a regular file, and no socket"),
+        ("notify=DIR/stream", "/stream is no datagram socket"),
+        (&format!("notify=/{long}"), "SUN_LEN"),
+        ("unit=a/b.service", "\"a/b.service\" is no name of a unit"),
+        ("unit=vm@.service", "vm@.service is a template"),
+        (&format!("unit={}", long.repeat(3)), "is no name of a unit"),
+        ("notify", "NOTIFY_SOCKET"),
+    ] {
+        let stage = stage.replace("DIR", folder.path().to_str().unwrap());
+        refused(&format!("--stage kill --stage {stage}"), &["--stage", why]);
+        refused(&format!("--stage kill --last {stage}"), &["--last: ", why]);
+        let list = format!("timeout = 9\nstage = ['kill', '{stage}']\n");
+        refused_guest(&list, &["guests.toml:5: ", "stage", why]);
+    }
+    refused_guest(
+        "stage = ['kill', ['unit', 'my vm']]\n",
+        &["guests.toml:4: ", "\"my vm\" is no name of a unit"],
+    );
+    refused_guest(
+        "stage = [['exec', '/bin/true', 'a\\u0000']]\n"
+            .replace('\'', "\"")
+            .as_str(),
+        &["guests.toml:4: ", "NUL"],
+    );
+}
+
+#[test]
+fn what_a_stage_needs_and_is_not_there_is_said_once() {
+    let arguments = "--socket-path /run/nowhere/a --stage exec=/nonexistent/page \
+         --stage exec=/bin/true --stage unit=no-such-vm@1 --stage kill \
+         --last notify=/nonexistent/socket";
+    let arguments: Vec<_> = arguments.split_whitespace().collect();
+    let said = testing::run(DAEMON, &arguments).stderr;
+    let said = String::from_utf8_lossy(&said);
+    let warned: Vec<_> = said.lines().filter(|line| line.contains("warn")).collect();
+    let [warned] = warned.as_slice() else {
+        panic!("{said}");
+    };
+    for word in [
+        "stage[0], exec: /nonexistent/page: No such file or directory",
+        "stage[2], unit: no-such-vm@1.service: ",
+        "last, notify: /nonexistent/socket: No such file or directory",
+    ] {
+        assert!(warned.contains(word), "{warned:?} lacks {word:?}");
+    }
+    assert!(
+        !warned.contains("true") && !warned.contains("kill"),
+        "{warned}"
+    );
+}
+
+#[test]
+fn a_monitor_whose_path_can_be_no_sockets_is_refused() {
+    let long = "x".repeat(108);
+    for (option, path, why) in [
+        ("qmp", "/usr", "/usr is a directory, and no socket"),
+        ("api", "/etc/passwd", "is a regular file, and no socket"),
+        ("qmp", &format!("/{long}"), "SUN_LEN"),
+    ] {
+        refused(
+            &format!("--{option} {path}"),
+            &[&format!("--{option}: "), why],
+        );
+        let line = format!("{option} = '{path}'\n");
+        refused_guest(&line, &["guests.toml:4: ", option, why]);
+    }
+}
+
+#[test]
+fn what_no_carrier_carries_is_refused() {
+    let carried = "--stage kill --carrier rng";
+    refused(
+        &format!("{carried} --channels 2"),
+        &["--channels: is 2", "channel 0 only"],
+    );
+    refused(
+        &format!("{carried} --pretimeout 2"),
+        &["--pretimeout: ", "hears no event"],
+    );
+    refused_guest(
+        "stage = ['kill']\ncarrier = 'rng'\nchannels = 3\n",
+        &["guests.toml:6: ", "channels: is 3"],
+    );
+}
+
+/// As it stands there, but for the folders.
+#[test]
+fn readmes_example_is_true() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let examples = readme.split("```toml\n").skip(1);
+    let mut examples = examples.filter(|example| example.contains("boot-timeout = "));
+    let (example, _) = examples.next().unwrap().split_once("```").unwrap();
+    let example = example
+        .replace("/run/virtio/watchdog/", "DIR/")
+        .replace("/var/log/", "DIR/");
+    let daemon = Program::configured(DAEMON, &example);
+    let command = example
+        .split(['"', ' '])
+        .find(|word| word.starts_with("/usr/"));
+    assert!(Path::new(command.unwrap()).exists(), "{command:?}");
+    drop(daemon);
 }
 
 #[test]
@@ -143,7 +260,7 @@ fn mistakes_in_a_guest_are_named_by_line_and_key() {
     refused_guest("", &["guests.toml:1: ", "stage: say what to do"]);
     refused_guest(
         "stage = ['reset']\n",
-        &["guests.toml:4: ", "stage: reset needs"],
+        &["guests.toml:4: ", "stage[0]: reset needs"],
     );
     refused_guest("stage = ['reboot']\n", &["guests.toml:4: ", "is none of"]);
     refused_guest("stage = [7]\n", &["guests.toml:4: ", "neither a stage"]);
@@ -356,4 +473,95 @@ fn wait_for_state(id: Pid, state: char) {
 fn qemu_is_told_what_the_program_is() {
     let output = testing::run(DAEMON, &["--print-capabilities"]);
     assert_eq!(output.stdout, b"{\"type\": \"watchdog\"}\n");
+}
+
+/// A guest with these keys, from line 4 on.
+fn guest_with(keys: &str) -> String {
+    format!("[[guest]]\nname = 'a'\nsocket = '/run/nowhere/a'\n{keys}\n")
+}
+
+#[test]
+fn odd_stages_are_told_what_is_allowed() {
+    let second = |stage: &str| guest_with(&format!("stage = ['kill',\n{stage}]"));
+    refused_with(
+        DAEMON,
+        &[
+            (
+                second("'reboot'"),
+                "guests.toml:5: `'reboot']`: stage[1]: \"reboot\" is none of event, nmi, dump, \
+                 reset, powerdown, stop, quit, term, kill, exec, unit, notify",
+            ),
+            (
+                second("7"),
+                "guests.toml:5: `7]`: stage[1]: neither a stage, as \"reset@30\", nor an array \
+                 of one and its arguments",
+            ),
+            (
+                second("'reset'"),
+                "guests.toml:5: `'reset']`: stage[1]: reset needs a qmp or an api",
+            ),
+            (
+                guest_with("stage = 'kill'"),
+                "guests.toml:4: `stage = 'kill'`: stage: not a list",
+            ),
+            (
+                guest_with(""),
+                "guests.toml:1: `[[guest]]`: stage: say what to do about a guest that failed, or \
+                 give `qmp` or `api`",
+            ),
+            (
+                guest_with("stage = ['kill']\nlast = ['nmi', 'x']"),
+                "guests.toml:5: `last = ['nmi', 'x']`: last: nmi has no arguments",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn odd_values_are_told_what_is_allowed() {
+    let kill = |line: &str| guest_with(&format!("stage = ['kill']\n{line}"));
+    refused_with(
+        DAEMON,
+        &[
+            (
+                kill("timeout = 'x'"),
+                "guests.toml:5: `timeout = 'x'`: timeout: not a number",
+            ),
+            (
+                kill("timeout = -1"),
+                "guests.toml:5: `timeout = -1`: timeout: -1 is not a time in seconds",
+            ),
+            (
+                kill("channels = 70000"),
+                "guests.toml:5: `channels = 70000`: channels: not a whole number from 0 to 65535",
+            ),
+            (
+                kill("lock = 'yes'"),
+                "guests.toml:5: `lock = 'yes'`: lock: not true or false",
+            ),
+            (
+                kill("carrier = 'disk'"),
+                "guests.toml:5: `carrier = 'disk'`: carrier: not rng",
+            ),
+            (
+                kill("max-resets = -1"),
+                "guests.toml:5: `max-resets = -1`: max-resets: not a whole number from 0 to \
+                 4294967295",
+            ),
+            (
+                kill("record = '/nonexistent/a'"),
+                "guests.toml:5: `record = '/nonexistent/a'`: record: /nonexistent/a: No such \
+                 file or directory (os error 2)",
+            ),
+            (
+                kill("qmp = 7"),
+                "guests.toml:5: `qmp = 7`: qmp: not a path in quotes",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn files_of_the_readme_are_served() {
+    testing::readme_is_served(DAEMON, "watchdog", &["/var/log"]);
 }

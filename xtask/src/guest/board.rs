@@ -10,11 +10,11 @@ use anyhow::{Result, ensure};
 
 use super::front::{Front, virt_device_tree};
 use crate::device::Device;
-use crate::tools::{self, Tool};
+use crate::tools::Tool;
 
 const UML: &str = include_str!("../../guest/um.dts");
 
-const DTC: Tool = Tool {
+pub(super) const DTC: Tool = Tool {
     file: "dtc",
     package: "device-tree-compiler",
 };
@@ -58,7 +58,6 @@ fn decompile(blob: &Path) -> Result<String> {
 }
 
 fn dtc([from, to]: [&str; 2], input: &Path, output: &Path) -> Result<()> {
-    tools::require(&[DTC])?;
     let mut dtc = Command::new(DTC.file);
     // What QEMU's own tree could do better is not for us to hear.
     dtc.args(["-q", "-I", from, "-O", to, "-o"]);

@@ -9,18 +9,51 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use super::Image;
+use super::{Ground, Image};
 use crate::device::Device;
-use crate::tools;
+use crate::root;
 
-/// The oldest QEMU that has all vhost-user devices as `-device NAME-pci`.
-const OLDEST_QEMU: (u32, u32) = (8, 1);
+/// What User-Mode Linux calls itself, and its folder.
+const UMID: &str = "guest";
 
 /// Guest memory, in MiB.
 const MEMORY: u32 = 256;
+
+/// How QEMU has the guest's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// A file that it shares with back ends
+    Shared,
+    /// A file that it maps privately: a back end that has it sees nothing of what the guest writes
+    Private,
+    /// No file, as with `-m` alone
+    Plain,
+}
+
+impl Memory {
+    /// Makes QEMU's arguments for shared memory those for this one.
+    pub(super) fn apply(self, args: &mut Vec<OsString>) {
+        let is_object = |arg: &OsString| arg.to_string_lossy().starts_with("memory-backend-");
+        if let (Self::Plain, Some(object)) = (self, args.iter().position(is_object)) {
+            args.drain(object.saturating_sub(1)..=object);
+        }
+        let (from, to) = match self {
+            Self::Shared => return,
+            Self::Private => ("share=on", "share=off"),
+            Self::Plain => (",memory-backend=mem", ""),
+        };
+        for arg in args {
+            *arg = arg.to_string_lossy().replace(from, to).into();
+        }
+    }
+}
+
+/// A PC's Linux counts ticks as it starts, and panics where an emulated timer makes too few of them
+/// because the host is busy.
+const NO_TIMER_CHECK: &str = "no_timer_check";
 
 /// A front end, and with it an architecture of the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -70,38 +103,33 @@ impl Front {
         if !self.builds_here() {
             return Some("User-Mode Linux needs an x86-64 host".to_owned());
         }
-        let qemu = self.qemu()?;
-        let (major, minor) = OLDEST_QEMU;
-        match qemu_version(qemu) {
-            None => Some(format!("{qemu} is not installed")),
-            Some(version) if version < OLDEST_QEMU => Some(format!(
-                "{qemu} {}.{} is older than {major}.{minor}",
-                version.0, version.1
-            )),
-            Some(_) => None,
-        }
+        None
     }
 
-    fn qemu(self) -> Option<&'static str> {
-        match self {
-            Self::Uml => None,
-            Self::QemuArm64 => Some("qemu-system-aarch64"),
-            Self::QemuX86_64 => Some("qemu-system-x86_64"),
-        }
+    /// The QEMU that was chosen, if it is QEMU.
+    pub fn qemu(self) -> Result<Option<PathBuf>> {
+        let program = match self {
+            Self::Uml => return Ok(None),
+            Self::QemuArm64 => "qemu-system-aarch64",
+            Self::QemuX86_64 => "qemu-system-x86_64",
+        };
+        root::qemu(Ground::chosen().qemu, program).map(Some)
     }
 
-    pub(super) fn program(self, image: &Image) -> PathBuf {
-        match self.qemu() {
-            Some(qemu) => qemu.into(),
+    pub(super) fn program(self, image: &Image) -> Result<PathBuf> {
+        Ok(match self.qemu()? {
+            Some(qemu) => qemu,
             None if keeps_its_layout() => "setarch".into(),
             None => image.kernel.clone(),
-        }
+        })
     }
 
     /// QEMU connects to its monitor's socket, so that nobody has to wait for it to appear.
     pub(super) fn listen_for_monitor(self, folder: &Path) -> Result<Option<UnixListener>> {
-        let listener = self.qemu().map(|_| UnixListener::bind(monitor(folder)));
-        Ok(listener.transpose()?)
+        if self == Self::Uml {
+            return Ok(None);
+        }
+        Ok(Some(UnixListener::bind(monitor(folder))?))
     }
 
     /// The guest's terminal is standard input and output, its kernel's console standard error.
@@ -126,7 +154,7 @@ impl Front {
                 folder,
                 "-machine q35,memory-backend=mem -cpu max -serial chardev:console \
                  -serial chardev:terminal",
-                &format!("console=ttyS0 tty=/dev/ttyS1 {kernel_arguments}"),
+                &format!("console=ttyS0 tty=/dev/ttyS1 {NO_TIMER_CHECK} {kernel_arguments}"),
             ),
         };
         for (number, (device, socket)) in devices.iter().enumerate() {
@@ -148,20 +176,22 @@ impl Front {
     }
 
     /// Why this front end cannot have a device, if so.
-    #[must_use]
-    pub fn lacks(self, device: &Device) -> Option<String> {
-        let qemu = self.qemu()?;
-        let output = Command::new(qemu).args(["-device", "help"]).output().ok()?;
+    pub fn lacks(self, device: &Device) -> Result<Option<String>> {
+        let Some(qemu) = self.qemu()? else {
+            return Ok(None);
+        };
+        let output = Command::new(&qemu).args(["-device", "help"]).output()?;
         let name = device.qemu.split(',').next().unwrap_or_default();
         let known = String::from_utf8_lossy(&output.stdout).contains(&format!("name \"{name}\""));
-        (!known).then(|| format!("{qemu} has no {name}"))
+        Ok((!known).then(|| format!("this QEMU has no {name}")))
     }
 }
 
 /// The device tree that QEMU makes of its `virt` board.
 pub(super) fn virt_device_tree(folder: &Path) -> Result<PathBuf> {
     let blob = folder.join("virt.dtb");
-    let mut qemu = Command::new("qemu-system-aarch64");
+    let qemu = Front::QemuArm64.qemu()?.context("no QEMU")?;
+    let mut qemu = Command::new(qemu);
     qemu.args(words("-nodefaults -display none -cpu cortex-a57"));
     qemu.args(["-m", &format!("{MEMORY}M"), "-machine"]);
     qemu.arg(format!("virt,dumpdtb={}", blob.display()));
@@ -198,6 +228,7 @@ fn uml(image: &Image, folder: &Path, kernel_arguments: &str) -> Vec<String> {
     args.push(format!("mem={MEMORY}M"));
     args.push(format!("initrd={}", image.initramfs.display()));
     args.push(format!("uml_dir={}/", folder.display()));
+    args.push(format!("umid={UMID}"));
     let board = image.device_tree.iter();
     args.extend(board.map(|blob| format!("dtb={}", blob.display())));
     args
@@ -206,8 +237,8 @@ fn uml(image: &Image, folder: &Path, kernel_arguments: &str) -> Vec<String> {
 /// Emulated even where the host has KVM: a start-up in three seconds is quick enough, and a /dev/kvm
 /// that can be opened need not work (in a nested guest, say).
 fn qemu(image: &Image, folder: &Path, board: &str, kernel_arguments: &str) -> Vec<String> {
-    let mut args =
-        words("-nodefaults -no-user-config -display none -mon chardev=monitor,mode=control");
+    let mut args = words("-nodefaults -no-user-config -display none");
+    args.extend(words(Ground::chosen().qemu.monitor()));
     args.extend(words(board));
     let memory = format!("memory-backend-memfd,id=mem,size={MEMORY}M,share=on");
     let monitor = format!("socket,id=monitor,path={}", monitor(folder).display());
@@ -230,45 +261,15 @@ fn qemu(image: &Image, folder: &Path, board: &str, kernel_arguments: &str) -> Ve
     args
 }
 
+/// Where User-Mode Linux has its management console.
+pub(super) fn mconsole(folder: &Path) -> PathBuf {
+    folder.join(UMID).join("mconsole")
+}
+
 fn monitor(folder: &Path) -> PathBuf {
     folder.join("monitor")
 }
 
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
-}
-
-/// `QEMU emulator version 10.0.2 (Debian ...)`
-fn qemu_version(qemu: &str) -> Option<(u32, u32)> {
-    let output = Command::new(qemu).arg("--version").output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let mut numbers = text.split_whitespace().nth(3)?.split('.');
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
-
-/// Makes a QEMU that is new enough be there, as far as the distribution has one.
-pub fn install_qemu() -> Result<()> {
-    let missing = Front::ALL
-        .into_iter()
-        .filter(|front| front.qemu().is_some())
-        .find_map(Front::missing);
-    let Some(missing) = missing else {
-        return Ok(());
-    };
-    if !tools::has_apt() {
-        bail!("{missing}; please install QEMU {OLDEST_QEMU:?} or newer");
-    }
-    let packages = ["qemu-system-arm", "qemu-system-x86"];
-    if tools::os_release("VERSION_CODENAME").as_deref() == Some("bookworm") {
-        tools::add_backports("bookworm-backports")?;
-        tools::install(
-            &[
-                &["--target-release=bookworm-backports"],
-                packages.as_slice(),
-            ]
-            .concat(),
-        )
-    } else {
-        tools::install(&packages)
-    }
 }

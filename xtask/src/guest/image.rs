@@ -3,20 +3,30 @@
 //! What a guest is made of: a kernel, and a root file system with busybox and every device's check.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::Front;
-use super::kernel::Source;
-use super::packages::{self, Architecture};
+use super::kernel::{self, Source};
+use super::packages::{self, Architecture, Suite};
+use super::{Front, Ground, Linux, board};
 use crate::cache::Cache;
 use crate::device::Device;
 use crate::tools::{self, Tool};
 
 const INIT: &str = include_str!("../../guest/init");
+
+/// What a guest is made with, beside its kernel. All are there before the first is used, so that
+/// what takes long is not stopped by what is missing.
+pub(super) const TOOLS: [Tool; 2] = [
+    board::DTC,
+    Tool {
+        file: "cpio",
+        package: "cpio",
+    },
+];
 
 /// The files a guest is started from.
 #[derive(Clone, Debug)]
@@ -42,14 +52,20 @@ impl Image {
 
 /// Builds the images of these front ends, as far as they are not in the cache.
 pub fn prepare(fronts: &[Front]) -> Result<Vec<Image>> {
+    tools::require(&[&kernel::tools(fronts)[..], &TOOLS].concat())?;
     let cache = Cache::open()?;
-    let source = Source::fetch(&cache)?;
+    let ground = Ground::chosen();
     let devices = Device::all()?;
+    let source = Source::fetch(&cache, ground)?;
+    // While the host builds daemons: nothing else is done meanwhile.
+    for front in fronts {
+        programs(&cache, *front, &devices)?;
+    }
     let image = |front: &Front| {
         let kernel = source.kernel(*front)?;
         let drivers = source.drivers(*front)?;
         Ok(Image {
-            initramfs: initramfs(&cache, *front, [&kernel, &drivers], &devices)?,
+            initramfs: initramfs(&cache, *front, ground.linux, &[&kernel, &drivers], &devices)?,
             kernel: kernel.join("vmlinuz"),
             device_tree: None,
         })
@@ -57,20 +73,21 @@ pub fn prepare(fronts: &[Front]) -> Result<Vec<Image>> {
     fronts.iter().map(image).collect()
 }
 
-/// For checks: builds our drivers for the oldest Linux that they are for.
-pub fn build_drivers_for_oldest() -> Result<()> {
+/// Builds our drivers, for a Linux that need not be a guest's, with all warnings.
+pub fn build_drivers(linux: Linux) -> Result<()> {
+    let front = Front::default_here();
+    tools::require(&kernel::tools(&[front]))?;
     let cache = Cache::open()?;
-    Source::fetch_oldest(&cache)?.drivers(Front::default_here())?;
+    let ground = Ground {
+        linux,
+        ..Ground::NEWEST
+    };
+    Source::fetch(&cache, ground)?.drivers(front)?;
     Ok(())
 }
 
-/// `modules` are the folders in whose `lib` some are.
-fn initramfs(
-    cache: &Cache,
-    front: Front,
-    modules: [&Path; 2],
-    devices: &[Device],
-) -> Result<PathBuf> {
+/// The packages of all programs that a guest has.
+fn programs(cache: &Cache, front: Front, devices: &[Device]) -> Result<Vec<PathBuf>> {
     let architecture = match front {
         Front::Uml | Front::QemuX86_64 => Architecture::Amd64,
         Front::QemuArm64 => Architecture::Arm64,
@@ -82,14 +99,22 @@ fn initramfs(
         .collect();
     wanted.sort_unstable();
     wanted.dedup();
-    let packages = wanted
-        .into_iter()
-        .map(|package| packages::fetch(cache, package, architecture))
-        .collect::<Result<Vec<_>>>()?;
+    packages::fetch_all(cache, Suite::Trixie, &wanted, architecture)
+}
 
+/// `modules` are the folders in whose `lib` some are.
+pub(super) fn initramfs(
+    cache: &Cache,
+    front: Front,
+    linux: Linux,
+    modules: &[&Path],
+    devices: &[Device],
+) -> Result<PathBuf> {
+    let packages = programs(cache, front, devices)?;
     let mut inputs = vec![INIT.as_bytes().to_vec()];
     let paths = modules
-        .into_iter()
+        .iter()
+        .copied()
         .chain(packages.iter().map(PathBuf::as_path));
     inputs.extend(paths.map(|path| path.as_os_str().as_encoded_bytes().to_vec()));
     for device in devices {
@@ -97,38 +122,47 @@ fn initramfs(
         inputs.push(fs::read(device.check())?);
     }
     let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
-    let folder = cache.entry(&format!("initramfs-{front}"), &inputs, |into| {
-        let root = tempfile::tempdir_in(into)?;
-        let root = root.path();
-        for package in &packages {
-            packages::unpack(package, root)?;
-        }
-        for folder in ["dev", "checks"] {
-            fs::create_dir_all(root.join(folder))?;
-        }
-        for device in devices {
-            fs::copy(device.check(), root.join("checks").join(&device.package))?;
-        }
-        fs::write(root.join("init"), INIT)?;
-        fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755))?;
-        pack(root, modules, &into.join("initramfs"))
-    })?;
+    let folder = cache.entry(
+        &format!("initramfs-{}-{front}", linux.version()),
+        &inputs,
+        |into| {
+            let root = tempfile::tempdir_in(into)?;
+            let root = root.path();
+            for folder in ["dev", "checks", "usr"] {
+                fs::create_dir_all(root.join(folder))?;
+            }
+            // As an installed Debian has them.
+            for folder in ["bin", "sbin", "lib", "lib64"] {
+                fs::create_dir_all(root.join("usr").join(folder))?;
+                symlink(Path::new("usr").join(folder), root.join(folder))?;
+            }
+            for package in &packages {
+                packages::unpack(package, root)?;
+            }
+            for device in devices {
+                fs::copy(device.check(), root.join("checks").join(&device.package))?;
+            }
+            fs::write(root.join("init"), INIT)?;
+            fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755))?;
+            pack(root, modules, &into.join("initramfs"))
+        },
+    )?;
     Ok(folder.join("initramfs"))
 }
 
 /// Not compressed: unpacking costs an emulated processor more than reading.
-const PACK: &str = r#"cp -r "$1/lib" "$2/lib" .
-find . | cpio --quiet --create --format=newc --owner=+0:+0 >"$3""#;
+const PACK: &str = r#"initramfs=$1
+shift
+for modules; do
+    cp -r "$modules/lib/." lib/
+done
+find . | cpio --quiet --create --format=newc --owner=+0:+0 >"$initramfs""#;
 
-fn pack(root: &Path, modules: [&Path; 2], initramfs: &Path) -> Result<()> {
-    tools::require(&[Tool {
-        file: "cpio",
-        package: "cpio",
-    }])?;
+fn pack(root: &Path, modules: &[&Path], initramfs: &Path) -> Result<()> {
     let mut pack = Command::new("sh");
     pack.args(["-ec", PACK, "pack"])
-        .args(modules)
         .arg(initramfs)
+        .args(modules)
         .current_dir(root);
     let status = pack.status()?;
     ensure!(status.success(), "pack the root file system: {status}");

@@ -1,92 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Debian packages for the guest, whatever the host: its kernel's source and its programs.
-//!
-//! apt fetches them, and checks signatures and hashes, with a configuration and a state of its own:
-//! the system's is neither used nor changed, and root is not needed.
+//! Single packages of Debian for the guest: its kernel's source and its programs.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
+use crate::apt::Apt;
 use crate::cache::Cache;
-use crate::tools::{self, Tool};
 
-/// The guest's distribution. Its security updates have Linux 6.12.
-const SOURCES: &str = "\
-deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main
-deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian-security bookworm-security main
-";
+pub(super) use crate::apt::{Architecture, Suite, unpack};
 
-const TOOLS: [Tool; 3] = [
-    Tool {
-        file: "apt-get",
-        package: "apt",
-    },
-    Tool {
-        file: "dpkg-deb",
-        package: "dpkg",
-    },
-    Tool {
-        file: "/usr/share/keyrings/debian-archive-keyring.gpg",
-        package: "debian-archive-keyring",
-    },
-];
-
-/// An architecture, in Debian's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Architecture {
-    All,
-    Amd64,
-    Arm64,
+/// The package's file, as [`fetch_all`] has them.
+pub(super) fn fetch(
+    cache: &Cache,
+    suite: Suite,
+    package: &str,
+    architecture: Architecture,
+) -> Result<PathBuf> {
+    let mut files = fetch_all(cache, suite, &[package], architecture)?;
+    files.pop().context("no package")
 }
 
-impl Architecture {
-    fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Amd64 => "amd64",
-            Self::Arm64 => "arm64",
+/// The packages' files, which have the version in their names. Once fetched they stay: a guest changes
+/// when its cache is emptied, not when Debian publishes an update.
+pub(super) fn fetch_all(
+    cache: &Cache,
+    suite: Suite,
+    packages: &[&str],
+    architecture: Architecture,
+) -> Result<Vec<PathBuf>> {
+    let folder = cache.folder(&format!("packages/{}", suite.name()))?;
+    let missing = || -> Result<Vec<&str>> {
+        let mut missing = Vec::new();
+        for package in packages {
+            if find(&folder, package, architecture)?.is_none() {
+                missing.push(*package);
+            }
+        }
+        Ok(missing)
+    };
+    if !missing()?.is_empty() {
+        cache.lock()?;
+        // Another run may have just fetched them.
+        let missing = missing()?;
+        let scratch = cache.scratch()?;
+        if !missing.is_empty() {
+            Apt::new(cache, suite, architecture)?.download(&missing, scratch.path())?;
+        }
+        for file in fs::read_dir(&scratch)? {
+            let file = file?;
+            fs::rename(file.path(), folder.join(file.file_name()))?;
         }
     }
-}
-
-/// The package's file, which has the version in its name. Once fetched it stays: a guest changes
-/// when its cache is emptied, not when Debian publishes an update.
-pub(super) fn fetch(cache: &Cache, package: &str, architecture: Architecture) -> Result<PathBuf> {
-    let folder = cache.folder("apt")?;
-    if let Some(file) = find(&folder, package, architecture)? {
-        return Ok(file);
-    }
-    cache.lock()?;
-    if let Some(file) = find(&folder, package, architecture)? {
-        return Ok(file);
-    }
-    tools::require(&TOOLS)?;
-    let name = match architecture {
-        Architecture::All => package.to_owned(),
-        Architecture::Amd64 | Architecture::Arm64 => format!("{package}:{}", architecture.name()),
+    let file = |package: &&str| {
+        find(&folder, package, architecture)?
+            .with_context(|| format!("apt did not fetch {package}"))
     };
-    // The package lists of an earlier run may still be good.
-    let has_lists = folder.join("state").exists();
-    if !has_lists || apt(&folder, &["download", &name]).is_err() {
-        apt(&folder, &["update"])?;
-        apt(&folder, &["download", &name])?;
-    }
-    find(&folder, package, architecture)?.with_context(|| format!("apt did not fetch {name}"))
-}
-
-/// Unpacks the files of a package.
-pub(super) fn unpack(package: &Path, into: &Path) -> Result<()> {
-    let status = Command::new("dpkg-deb")
-        .arg("--extract")
-        .args([package, into])
-        .status()?;
-    ensure!(status.success(), "unpack {}: {status}", package.display());
-    Ok(())
+    packages.iter().map(file).collect()
 }
 
 fn find(folder: &Path, package: &str, architecture: Architecture) -> Result<Option<PathBuf>> {
@@ -103,36 +75,4 @@ fn find(folder: &Path, package: &str, architecture: Architecture) -> Result<Opti
         }
     }
     Ok(None)
-}
-
-fn apt(folder: &Path, command: &[&str]) -> Result<()> {
-    fs::create_dir_all(folder.join("state/lists/partial"))?;
-    fs::create_dir_all(folder.join("cache/archives/partial"))?;
-    fs::write(folder.join("sources.list"), SOURCES)?;
-    fs::write(folder.join("status"), "")?;
-    let mut apt = Command::new("apt-get");
-    for (option, value) in [
-        ("Dir::State", folder.join("state").as_os_str()),
-        ("Dir::State::status", folder.join("status").as_os_str()),
-        ("Dir::Cache", folder.join("cache").as_os_str()),
-        (
-            "Dir::Etc::SourceList",
-            folder.join("sources.list").as_os_str(),
-        ),
-        ("Dir::Etc::SourceParts", OsStr::new("/dev/null")),
-        ("Dir::Etc::Preferences", OsStr::new("/dev/null")),
-        ("Dir::Etc::PreferencesParts", OsStr::new("/dev/null")),
-        ("APT::Architecture", OsStr::new("amd64")),
-        ("APT::Architectures", OsStr::new("amd64,arm64")),
-        // As root, apt would fetch as a user who may not write into root's cache.
-        ("APT::Sandbox::User", OsStr::new("root")),
-    ] {
-        let mut setting = OsStr::new(option).to_owned();
-        setting.push("=");
-        setting.push(value);
-        apt.arg("-o").arg(setting);
-    }
-    let status = apt.args(command).current_dir(folder).status()?;
-    ensure!(status.success(), "apt-get {}: {status}", command.join(" "));
-    Ok(())
 }

@@ -9,7 +9,7 @@ mod common;
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use scmi::{Answer, Engine, Profile, Reason, Status, Ticket};
+use scmi::{AgentId, Answer, Engine, Place, Profile, Reason, ResourceId, Status, Ticket};
 
 use common::{Board, Given, Parts};
 
@@ -45,9 +45,9 @@ enum Step {
         code: i8,
     },
     /// Of any operation there ever was, or none.
-    CompleteTicket(u32),
+    CompleteTicket(u64),
     Answer {
-        ticket: u32,
+        place: u32,
         room: u8,
     },
     Measure {
@@ -56,6 +56,7 @@ enum Step {
     },
     Hardware {
         late: bool,
+        late_switches: bool,
         fault: Option<i8>,
     },
     Events {
@@ -119,8 +120,14 @@ fuzz_target!(|input: Input| {
         take(&mut engine, step);
     }
     engine.platform.fault = None;
-    for agent in 0..3 {
-        engine.reset_agent(agent, Reason::Gone).unwrap();
+    engine.platform.late = false;
+    engine.platform.late_switches = false;
+    while !engine.platform.tickets.is_empty() {
+        common::complete(&mut engine);
+    }
+    engine.retry().unwrap();
+    for agent in (0..3).map(AgentId) {
+        engine.reset_agent(agent, Reason::Disconnected).unwrap();
         assert_eq!(engine.next_event(agent, &mut [0; 136]), None);
     }
     assert_eq!(engine.platform.state, engine.platform.boot);
@@ -159,44 +166,64 @@ fn take(engine: &mut Engine<'_, Board>, step: Step) {
         }
         Step::Event { agent, room } => {
             let mut room = Room::new(room);
-            let length = engine.next_event(u16::from(agent) % 4, room.get());
+            let length = engine.next_event(number(agent), room.get());
             room.check(length.unwrap_or(0));
         }
         Step::Complete { which, code } => {
             let tickets = &mut engine.platform.tickets;
             if !tickets.is_empty() {
                 let ticket = tickets.remove(usize::from(which) % tickets.len());
-                engine.complete(ticket, status(code));
+                common::end_one(engine, ticket, status(code));
             }
         }
-        Step::CompleteTicket(bits) => engine.complete(Ticket::from(bits), Ok(())),
-        Step::Answer { ticket, room } => {
+        Step::CompleteTicket(number) => {
+            // One that goes on is the hardware's to end.
+            let ticket = Ticket::new(number);
+            let ticket = ticket.filter(|it| !engine.platform.tickets.contains(it));
+            if let Some(ticket) = ticket {
+                engine.complete(ticket, Ok(()));
+            }
+        }
+        Step::Answer { place, room } => {
             let mut room = Room::new(room);
-            let length = engine.answer(Ticket::from(ticket), room.get());
+            let length = engine.answer(Place::from(place), room.get());
             room.check(length.unwrap_or(0));
         }
         Step::Measure { sensor, value } => {
             engine.platform.reading[0] = value;
-            engine.sensor_updated(u16::from(sensor) % 6);
+            engine.sensor_updated(ResourceId(u16::from(sensor) % 6));
         }
-        Step::Hardware { late, fault } => {
+        Step::Hardware {
+            late,
+            late_switches,
+            fault,
+        } => {
             engine.platform.late = late;
+            engine.platform.late_switches = late_switches;
             engine.platform.fault = fault.and_then(|code| status(code).err());
         }
-        Step::Events { agent, reach } => engine.set_events(u16::from(agent) % 4, reach),
+        Step::Events { agent, reach } => engine.set_events(number(agent), reach),
         Step::Reset { agent, lives } => {
-            let reason = if lives { Reason::Asked } else { Reason::Gone };
+            let reason = match lives {
+                true => Reason::Requested,
+                false => Reason::Disconnected,
+            };
             engine.platform.unfinished = false;
-            let failed = engine.reset_agent(u16::from(agent) % 4, reason).is_err();
+            let failed = engine.reset_agent(number(agent), reason).is_err();
             // Or it is of an agent that there is not.
             assert!(failed == engine.platform.unfinished || agent % 4 == 3);
         }
     }
 }
 
+/// Of an agent, or of one that there is not.
+fn number(agent: u8) -> AgentId {
+    AgentId(u16::from(agent) % 4)
+}
+
 fn handle(engine: &mut Engine<'_, Board>, agent: u8, request: &[u8], room: u8) {
     let mut room = Room::new(room);
-    match engine.handle(u16::from(agent) % 4, request, room.get()) {
+    match engine.handle(number(agent), request, room.get()) {
         Answer::Now(length) => {
             room.check(length);
             assert!(length == 0 || room.bytes[..4] == request[..4]);

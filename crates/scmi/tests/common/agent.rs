@@ -15,11 +15,11 @@ pub(crate) fn switch(
     on: bool,
 ) -> u32 {
     let request = match kind {
-        Kind::Power => vec![0x4404, 0, id, if on { 0 } else { 0x4000_0000 }],
-        Kind::Clock => vec![0x5007, id, on.into(), 0],
-        Kind::Sensor => vec![0x540a, id, on.into()],
-        Kind::Reset => vec![0x5804, id, if on { 0 } else { 2 }, 0],
-        Kind::Voltage => vec![0x5c05, id, if on { 7 } else { 0 }],
+        Kind::POWER => vec![0x4404, 0, id, if on { 0 } else { 0x4000_0000 }],
+        Kind::CLOCK => vec![0x5007, id, on.into(), 0],
+        Kind::SENSOR => vec![0x540a, id, on.into()],
+        Kind::RESET => vec![0x5804, id, if on { 0 } else { 2 }, 0],
+        _ => vec![0x5c05, id, if on { 7 } else { 0 }],
     };
     ask(engine, agent, &request)[1]
 }
@@ -55,11 +55,11 @@ pub(crate) fn reads_on(
     id: u32,
 ) -> Option<bool> {
     let (get, is_on): (_, fn(u32) -> bool) = match kind {
-        Kind::Power => (0x4405, |state| state == 0),
-        Kind::Clock => (0x5003, |attributes| attributes & 1 == 1),
-        Kind::Sensor => (0x5409, |config| config & 1 == 1),
-        Kind::Voltage => (0x5c06, |mode| mode == 7),
-        Kind::Reset => return None,
+        Kind::POWER => (0x4405, |state| state == 0),
+        Kind::CLOCK => (0x5003, |attributes| attributes & 1 == 1),
+        Kind::SENSOR => (0x5409, |config| config & 1 == 1),
+        Kind::VOLTAGE => (0x5c06, |mode| mode == 7),
+        _ => return None,
     };
     ask(engine, agent, &[get, id]).get(2).copied().map(is_on)
 }

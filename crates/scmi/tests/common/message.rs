@@ -2,7 +2,7 @@
 
 //! Messages, as words.
 
-use scmi::{Answer, Engine, Status};
+use scmi::{AgentId, Answer, Engine, Status, Ticket};
 
 use super::Board;
 
@@ -21,7 +21,7 @@ pub(crate) fn words(bytes: &[u8]) -> Vec<u32> {
 #[track_caller]
 pub(crate) fn ask(engine: &mut Engine<'_, Board>, agent: u16, request: &[u32]) -> Vec<u32> {
     let mut room = [0xa5; 136];
-    let answer = engine.handle(agent, &bytes(request), &mut room);
+    let answer = engine.handle(AgentId(agent), &bytes(request), &mut room);
     let Answer::Now(length) = answer else {
         panic!("{answer:?}");
     };
@@ -31,7 +31,7 @@ pub(crate) fn ask(engine: &mut Engine<'_, Board>, agent: u16, request: &[u32]) -
 /// The next event, in as much room as Linux leaves.
 pub(crate) fn event(engine: &mut Engine<'_, Board>, agent: u16) -> Option<Vec<u32>> {
     let mut room = [0xa5; 136];
-    let length = engine.next_event(agent, &mut room)?;
+    let length = engine.next_event(AgentId(agent), &mut room)?;
     Some(words(&room[..length]))
 }
 
@@ -43,8 +43,20 @@ pub(crate) fn complete(engine: &mut Engine<'_, Board>) {
 /// Has all operations that go on end.
 pub(crate) fn end(engine: &mut Engine<'_, Board>, result: Result<(), Status>) {
     for ticket in std::mem::take(&mut engine.platform.tickets) {
-        engine.complete(ticket, result);
+        end_one(engine, ticket, result);
     }
+}
+
+/// Has an operation end that goes on.
+pub(crate) fn end_one(engine: &mut Engine<'_, Board>, ticket: Ticket, result: Result<(), Status>) {
+    let begun = &mut engine.platform.begun;
+    if let Some(at) = begun.iter().position(|(begun, ..)| *begun == ticket) {
+        let (_, kind, resource, to) = begun.remove(at);
+        if result.is_ok() {
+            engine.platform.set_switch(kind, resource, to);
+        }
+    }
+    engine.complete(ticket, result);
 }
 
 /// A name as the words of its field.

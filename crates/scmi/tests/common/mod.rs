@@ -6,14 +6,15 @@
 pub(crate) mod agent;
 mod message;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use message::*;
 use scmi::{
-    Agent, Axis, Clock, Clocks, Engine, Grant, Identity, Kind, Memory, Pending, PerKind, Platform,
-    PowerDomains, Profile, Reading, ResetDomain, Resets, Resource, Rights, Sensor, SensorRange,
-    Sensors, Status, Switch, Ticket, Trip, Values, VoltageDomain, Voltages, When,
+    Agent, Axis, Clock, Engine, Grant, Identity, Kind, Memory, Pending, PerKind, Platform, Profile,
+    Reading, ResetDomain, Resource, Rights, Sensor, SensorRange, Status, Switch, Ticket, Trip,
+    Values, VoltageDomain, When,
 };
+pub(crate) use scmi::{AgentId, ResourceId};
 
 /// How many operations an agent may have going on.
 pub(crate) const PLACES: usize = 3;
@@ -38,14 +39,24 @@ pub(crate) struct Board {
     pub(crate) resets: Vec<u16>,
     /// Of each axis.
     pub(crate) reading: [i64; 3],
-    /// Whether operations take their time.
+    /// Whether changes, measurements and resets take their time.
     pub(crate) late: bool,
+    /// Whether all else does.
+    pub(crate) late_switches: bool,
+    /// The levels that an agent may set.
+    pub(crate) limits: BTreeMap<(u16, u16), &'static [i32]>,
+    /// The rates of all clocks but the PLL.
+    pub(crate) rates: Vec<u64>,
+    /// For which agents it was told to act, in order.
+    pub(crate) actors: Vec<AgentId>,
     /// What the hardware answers when it is to do something.
     pub(crate) fault: Option<Status>,
     /// The same, of intervals only.
     pub(crate) interval_fault: Option<Status>,
     /// Of operations that go on.
     pub(crate) tickets: Vec<Ticket>,
+    /// Switches that go on.
+    pub(crate) begun: Vec<(Ticket, Kind, ResourceId, Switch)>,
     pub(crate) woken: BTreeSet<u16>,
     /// Whether it was told so.
     pub(crate) unfinished: bool,
@@ -53,23 +64,16 @@ pub(crate) struct Board {
 
 pub(crate) const NAMES: [&[u8]; 3] = [b"uart", b"a-name-that-is-longer-than-16", b"spi"];
 
-fn name(of: u16) -> &'static [u8] {
-    NAMES[usize::from(of) % 3]
+fn name(of: ResourceId) -> &'static [u8] {
+    NAMES[usize::from(of.0) % 3]
 }
 
 impl Board {
     /// A board with so many of everything. Clock 0 is a PLL that feeds the clocks 1 and 2, which can come from clock 3
     /// too.
     pub(crate) fn new(count: u16) -> Self {
-        let off = vec![false; count.into()];
         let state = State {
-            on: PerKind {
-                power: off.clone(),
-                clock: off.clone(),
-                sensor: off.clone(),
-                reset: off.clone(),
-                voltage: off,
-            },
+            on: PerKind::from_fn(|_| vec![false; count.into()]),
             clocks: vec![(100, 0); count.into()],
             levels: vec![1_000_000; count.into()],
             intervals: vec![0; count.into()],
@@ -81,28 +85,66 @@ impl Board {
             resets: Vec::new(),
             reading: [-40_000, 2, 3],
             late: false,
+            late_switches: false,
+            limits: BTreeMap::new(),
+            rates: (0..17).map(|power| 100 << power).collect(),
+            actors: Vec::new(),
             fault: None,
             interval_fault: None,
             tickets: Vec::new(),
+            begun: Vec::new(),
             woken: BTreeSet::new(),
             unfinished: false,
         }
     }
 
-    fn switch(&mut self, kind: Kind, resource: u16, to: Switch) -> Result<(), Status> {
+    fn switch(
+        &mut self,
+        by: AgentId,
+        (kind, resource): (Kind, ResourceId),
+        to: Switch,
+        ticket: Ticket,
+    ) -> Result<When, Status> {
         self.fault.map_or(Ok(()), Err)?;
-        self.state.on.of_mut(kind)[usize::from(resource)] = to == Switch::On;
-        self.switched.push((kind, resource, to));
-        Ok(())
+        self.actors.push(by);
+        if !self.late_switches {
+            self.set_switch(kind, resource, to);
+        } else {
+            self.begun.push((ticket, kind, resource, to));
+        }
+        Ok(self.when(self.late_switches, ticket))
     }
 
-    fn when(&mut self, ticket: Ticket) -> Result<When, Status> {
+    /// What a switch does when it is done.
+    pub(crate) fn set_switch(&mut self, kind: Kind, resource: ResourceId, to: Switch) {
+        self.state.on.of_mut(kind)[usize::from(resource.0)] = to == Switch::On;
+        self.switched.push((kind, resource.0, to));
+    }
+
+    /// What the engine has it do without a command.
+    fn settle(&mut self, by: AgentId, ticket: Ticket) -> Result<When, Status> {
         self.fault.map_or(Ok(()), Err)?;
-        if self.late {
-            self.tickets.push(ticket);
-            return Ok(When::Later);
+        self.actors.push(by);
+        Ok(self.when(self.late_switches, ticket))
+    }
+
+    /// A change, measurement or reset, which without a ticket is done at once or not at all.
+    fn change(&mut self, by: AgentId, ticket: Option<Ticket>) -> Result<When, Status> {
+        self.fault.map_or(Ok(()), Err)?;
+        self.actors.push(by);
+        match (self.late, ticket) {
+            (true, None) => Err(Status::Busy),
+            (late, Some(ticket)) => Ok(self.when(late, ticket)),
+            (false, None) => Ok(When::Now),
         }
-        Ok(When::Now)
+    }
+
+    fn when(&mut self, late: bool, ticket: Ticket) -> When {
+        if late {
+            self.tickets.push(ticket);
+            return When::Later;
+        }
+        When::Now
     }
 }
 
@@ -115,99 +157,119 @@ impl Platform for Board {
         }
     }
 
-    fn wake(&mut self, agent: u16) {
-        self.woken.insert(agent);
+    fn wake(&mut self, agent: AgentId) {
+        self.woken.insert(agent.0);
     }
 
-    fn unfinished(&mut self) {
+    fn retry_later(&mut self) {
         self.unfinished = true;
     }
-}
 
-impl PowerDomains for Board {
-    fn power_domain(&self, _agent: u16, domain: u16) -> Result<&[u8], Status> {
+    fn power_domain(&self, _agent: AgentId, domain: ResourceId) -> Result<&[u8], Status> {
         Ok(name(domain))
     }
 
-    fn switch_power(&mut self, domain: u16, to: Switch) -> Result<(), Status> {
-        self.switch(Kind::Power, domain, to)
+    fn switch_power(
+        &mut self,
+        by: AgentId,
+        domain: ResourceId,
+        to: Switch,
+        ticket: Ticket,
+    ) -> Result<When, Status> {
+        self.switch(by, (Kind::POWER, domain), to, ticket)
     }
-}
 
-impl Clocks for Board {
-    fn clock(&self, _agent: u16, clock: u16) -> Result<Clock<'_>, Status> {
+    fn clock(&self, _agent: AgentId, clock: ResourceId) -> Result<Clock<'_>, Status> {
         Ok(Clock {
             name: name(clock),
-            rates: match clock {
+            rates: match clock.0 {
                 0 => Values::Range {
                     lowest: 100,
                     highest: 0x1_0000_0000,
                     step: 100,
                 },
-                _ => Values::List(&[
-                    100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200, 102_400, 204_800,
-                    409_600, 819_200, 1_638_400, 3_276_800, 6_553_600,
-                ]),
+                _ => Values::List(&self.rates),
             },
-            parents: match clock {
-                1 | 2 => &[0, 3],
+            parents: match clock.0 {
+                1 | 2 => &[ResourceId(0), ResourceId(3)],
                 _ => &[],
             },
-            dependents: match clock {
-                0 => &[1, 2],
+            dependents: match clock.0 {
+                0 => &[ResourceId(1), ResourceId(2)],
                 _ => &[],
             },
             enable_latency: 1000,
         })
     }
 
-    fn switch_clock(&mut self, clock: u16, to: Switch) -> Result<(), Status> {
-        self.switch(Kind::Clock, clock, to)
+    fn switch_clock(
+        &mut self,
+        by: AgentId,
+        clock: ResourceId,
+        to: Switch,
+        ticket: Ticket,
+    ) -> Result<When, Status> {
+        self.switch(by, (Kind::CLOCK, clock), to, ticket)
     }
 
-    fn rate(&self, clock: u16) -> Result<u64, Status> {
-        Ok(self.state.clocks[usize::from(clock)].0)
+    fn rate(&self, clock: ResourceId) -> Result<u64, Status> {
+        Ok(self.state.clocks[usize::from(clock.0)].0)
     }
 
-    fn set_rate(&mut self, clock: u16, rate: u64, ticket: Ticket) -> Result<When, Status> {
-        let when = self.when(ticket)?;
-        self.state.clocks[usize::from(clock)].0 = rate;
+    fn set_rate(
+        &mut self,
+        by: AgentId,
+        clock: ResourceId,
+        rate: u64,
+        ticket: Option<Ticket>,
+    ) -> Result<When, Status> {
+        let when = self.change(by, ticket)?;
+        self.state.clocks[usize::from(clock.0)].0 = rate;
         Ok(when)
     }
 
-    fn parent(&self, clock: u16) -> Result<u16, Status> {
-        Ok(self.state.clocks[usize::from(clock)].1)
+    fn parent(&self, clock: ResourceId) -> Result<ResourceId, Status> {
+        Ok(ResourceId(self.state.clocks[usize::from(clock.0)].1))
     }
 
-    fn set_parent(&mut self, clock: u16, parent: u16) -> Result<(), Status> {
-        self.fault.map_or(Ok(()), Err)?;
-        self.state.clocks[usize::from(clock)].1 = parent;
-        Ok(())
+    fn set_parent(
+        &mut self,
+        by: AgentId,
+        clock: ResourceId,
+        parent: ResourceId,
+        ticket: Option<Ticket>,
+    ) -> Result<When, Status> {
+        let when = self.change(by, ticket)?;
+        self.state.clocks[usize::from(clock.0)].1 = parent.0;
+        Ok(when)
     }
 
-    fn restore_clock(&mut self, clock: u16) -> Result<(), Status> {
-        self.fault.map_or(Ok(()), Err)?;
-        let clock = usize::from(clock);
+    fn restore_clock(
+        &mut self,
+        by: AgentId,
+        clock: ResourceId,
+        ticket: Ticket,
+    ) -> Result<When, Status> {
+        let when = self.settle(by, ticket)?;
+        let clock = usize::from(clock.0);
         self.state.clocks[clock] = self.boot.clocks[clock];
-        Ok(())
+        Ok(when)
     }
-}
 
-impl Sensors for Board {
-    fn sensor(&self, _agent: u16, sensor: u16) -> Result<Sensor<'_>, Status> {
+    fn sensor(&self, _agent: AgentId, sensor: ResourceId) -> Result<Sensor<'_>, Status> {
         Ok(Sensor {
             scale: Axis {
                 name: name(sensor),
                 unit: 2,
                 exponent: -3,
-                range: (sensor == 0).then_some(RANGE),
+                range: (sensor.0 == 0).then_some(RANGE),
             },
-            axes: if sensor == 2 { 3 } else { 0 },
-            trip_points: if sensor == 0 { 2 } else { 0 },
-            slow: sensor != 1,
-            updates: sensor != 1,
-            timestamp: (sensor != 1).then_some(-9),
-            intervals: match sensor {
+            axes: if sensor.0 == 2 { 3 } else { 0 },
+            trip_points: if sensor.0 == 0 { 2 } else { 0 },
+            slow: sensor.0 != 1,
+            updates: sensor.0 != 1,
+            timestamp: (sensor.0 != 1).then_some(-9),
+            intervals: match sensor.0 {
                 0 => Values::List(&[1 << 5, 2 << 5, 0x14 << 5 | 0x1e]), // 1 s, 2 s, 20 × 10^-2 s
                 1 => Values::List(&[]),
                 _ => Values::Range {
@@ -219,7 +281,7 @@ impl Sensors for Board {
         })
     }
 
-    fn axis(&self, _agent: u16, _sensor: u16, axis: u8) -> Result<Axis<'_>, Status> {
+    fn axis(&self, _agent: AgentId, _sensor: ResourceId, axis: u8) -> Result<Axis<'_>, Status> {
         Ok(Axis {
             name: [&b"acc_X"[..], b"acc_Y", b"an-axis-with-a-long-name_Z"][usize::from(axis)],
             unit: 0x59,
@@ -228,61 +290,85 @@ impl Sensors for Board {
         })
     }
 
-    fn switch_sensor(&mut self, sensor: u16, to: Switch) -> Result<(), Status> {
-        self.switch(Kind::Sensor, sensor, to)
+    fn switch_sensor(
+        &mut self,
+        by: AgentId,
+        sensor: ResourceId,
+        to: Switch,
+        ticket: Ticket,
+    ) -> Result<When, Status> {
+        self.switch(by, (Kind::SENSOR, sensor), to, ticket)
     }
 
-    fn set_interval(&mut self, sensor: u16, nanoseconds: u64) -> Result<(), Status> {
-        self.fault.or(self.interval_fault).map_or(Ok(()), Err)?;
-        self.state.intervals[usize::from(sensor)] = nanoseconds;
-        Ok(())
+    fn set_interval(
+        &mut self,
+        by: AgentId,
+        sensor: ResourceId,
+        nanoseconds: u64,
+        ticket: Ticket,
+    ) -> Result<When, Status> {
+        self.interval_fault.map_or(Ok(()), Err)?;
+        let when = self.settle(by, ticket)?;
+        self.state.intervals[usize::from(sensor.0)] = nanoseconds;
+        Ok(when)
     }
 
-    fn measure(&mut self, _sensor: u16, ticket: Ticket) -> Result<When, Status> {
-        self.when(ticket)
+    fn measure(
+        &mut self,
+        by: AgentId,
+        _sensor: ResourceId,
+        ticket: Option<Ticket>,
+    ) -> Result<When, Status> {
+        self.change(by, ticket)
     }
 
-    fn reading(&self, _sensor: u16, axis: u8) -> Result<Reading, Status> {
+    fn reading(&self, _sensor: ResourceId, axis: u8) -> Result<Reading, Status> {
         Ok(Reading {
             value: self.reading[usize::from(axis)],
             timestamp: 0x0102_0304_0506_0708,
         })
     }
-}
 
-const RANGE: SensorRange = SensorRange {
-    resolution: 5,
-    exponent: -1,
-    lowest: -40_000,
-    highest: 125_000,
-};
-
-impl Resets for Board {
-    fn reset_domain(&self, _agent: u16, domain: u16) -> Result<ResetDomain<'_>, Status> {
+    fn reset_domain(&self, _agent: AgentId, domain: ResourceId) -> Result<ResetDomain<'_>, Status> {
         Ok(ResetDomain {
             name: name(domain),
-            latency: (domain != 0).then_some(250),
+            latency: (domain.0 != 0).then_some(250),
         })
     }
 
-    fn switch_reset(&mut self, domain: u16, to: Switch) -> Result<(), Status> {
-        self.switch(Kind::Reset, domain, to)
+    fn switch_reset(
+        &mut self,
+        by: AgentId,
+        domain: ResourceId,
+        to: Switch,
+        ticket: Ticket,
+    ) -> Result<When, Status> {
+        self.switch(by, (Kind::RESET, domain), to, ticket)
     }
 
-    fn reset(&mut self, domain: u16, ticket: Ticket) -> Result<When, Status> {
-        let when = self.when(ticket)?;
-        self.resets.push(domain);
-        self.state.on.reset[usize::from(domain)] = true;
+    fn reset(
+        &mut self,
+        by: AgentId,
+        domain: ResourceId,
+        ticket: Option<Ticket>,
+    ) -> Result<When, Status> {
+        let when = self.change(by, ticket)?;
+        self.resets.push(domain.0);
+        self.state.on.of_mut(Kind::RESET)[usize::from(domain.0)] = true;
         Ok(when)
     }
-}
 
-impl Voltages for Board {
-    fn voltage_domain(&self, _agent: u16, domain: u16) -> Result<VoltageDomain<'_>, Status> {
+    fn voltage_domain(
+        &self,
+        agent: AgentId,
+        domain: ResourceId,
+    ) -> Result<VoltageDomain<'_>, Status> {
+        let limits = self.limits.get(&(agent.0, domain.0));
         Ok(VoltageDomain {
             name: name(domain),
-            levels: match domain {
-                0 => Values::Range {
+            levels: match (domain.0, limits) {
+                (_, Some(limits)) => Values::List(limits),
+                (0, None) => Values::Range {
                     lowest: -100_000,
                     highest: 1_200_000,
                     step: 50_000,
@@ -292,27 +378,51 @@ impl Voltages for Board {
         })
     }
 
-    fn switch_voltage(&mut self, domain: u16, to: Switch) -> Result<(), Status> {
-        self.switch(Kind::Voltage, domain, to)
+    fn switch_voltage(
+        &mut self,
+        by: AgentId,
+        domain: ResourceId,
+        to: Switch,
+        ticket: Ticket,
+    ) -> Result<When, Status> {
+        self.switch(by, (Kind::VOLTAGE, domain), to, ticket)
     }
 
-    fn level(&self, domain: u16) -> Result<i32, Status> {
-        Ok(self.state.levels[usize::from(domain)])
+    fn level(&self, domain: ResourceId) -> Result<i32, Status> {
+        Ok(self.state.levels[usize::from(domain.0)])
     }
 
-    fn set_level(&mut self, domain: u16, level: i32, ticket: Ticket) -> Result<When, Status> {
-        let when = self.when(ticket)?;
-        self.state.levels[usize::from(domain)] = level;
+    fn set_level(
+        &mut self,
+        by: AgentId,
+        domain: ResourceId,
+        level: i32,
+        ticket: Option<Ticket>,
+    ) -> Result<When, Status> {
+        let when = self.change(by, ticket)?;
+        self.state.levels[usize::from(domain.0)] = level;
         Ok(when)
     }
 
-    fn restore_voltage(&mut self, domain: u16) -> Result<(), Status> {
-        self.fault.map_or(Ok(()), Err)?;
-        let domain = usize::from(domain);
+    fn restore_voltage(
+        &mut self,
+        by: AgentId,
+        domain: ResourceId,
+        ticket: Ticket,
+    ) -> Result<When, Status> {
+        let when = self.settle(by, ticket)?;
+        let domain = usize::from(domain.0);
         self.state.levels[domain] = self.boot.levels[domain];
-        Ok(())
+        Ok(when)
     }
 }
+
+const RANGE: SensorRange = SensorRange {
+    resolution: 5,
+    exponent: -1,
+    lowest: -40_000,
+    highest: 125_000,
+};
 
 /// What an agent was given: for each kind the platform's resources, with rights, and whether on from the beginning.
 #[derive(Clone, Debug, Default)]
@@ -332,13 +442,7 @@ impl Given {
         Self {
             profile: Profile::V3_2,
             trusted: false,
-            grants: PerKind {
-                power: of_kind.clone(),
-                clock: of_kind.clone(),
-                sensor: of_kind.clone(),
-                reset: of_kind.clone(),
-                voltage: of_kind,
-            },
+            grants: PerKind::from_fn(|_| of_kind.clone()),
         }
     }
 
@@ -368,18 +472,11 @@ impl Parts {
     /// For a board with `count` of everything. What has the same number is of the device of that number, 0 of none.
     pub(crate) fn new(count: u16, agents: &[Given]) -> Self {
         let board = Board::new(count);
-        let resources = || vec![Resource::default(); count.into()];
         let mut parts = Self {
             count,
             agents: Vec::new(),
             grants: Vec::new(),
-            resources: PerKind {
-                power: resources(),
-                clock: resources(),
-                sensor: resources(),
-                reset: resources(),
-                voltage: resources(),
-            },
+            resources: PerKind::from_fn(|_| vec![Resource::default(); count.into()]),
             trips: Vec::new(),
             pending: vec![Pending::default(); agents.len() * PLACES],
         };
@@ -387,11 +484,12 @@ impl Parts {
             let mut counts = PerKind::default();
             for kind in Kind::ALL {
                 for &(resource, rights, starts_on) in given.grants.of(kind) {
-                    let grant = Grant::new(resource, rights, starts_on);
+                    let grant = Grant::new(ResourceId(resource), rights, starts_on);
                     parts.grants.push(grant.of_device(resource));
                     *counts.of_mut(kind) += 1;
-                    if kind == Kind::Sensor {
-                        let trips = board.sensor(number, resource).unwrap().trip_points;
+                    if kind == Kind::SENSOR {
+                        let sensor = board.sensor(AgentId(number), ResourceId(resource));
+                        let trips = sensor.unwrap().trip_points;
                         parts
                             .trips
                             .resize(parts.trips.len() + usize::from(trips), Trip::default());
@@ -412,32 +510,24 @@ impl Parts {
         let agents = u16::try_from(self.agents.len()).unwrap();
         let mut engine = self.try_engine().unwrap();
         for agent in 0..agents {
-            engine.set_events(agent, true);
+            engine.set_events(AgentId(agent), true);
         }
         engine
     }
 
     pub(crate) fn try_engine(&mut self) -> Result<Engine<'_, Board>, Status> {
-        let PerKind {
-            power,
-            clock,
-            sensor,
-            reset,
-            voltage,
-        } = &mut self.resources;
+        self.try_engine_on(Board::new(self.count))
+    }
+
+    pub(crate) fn try_engine_on(&mut self, board: Board) -> Result<Engine<'_, Board>, Status> {
+        let mut resources = self.resources.iter_mut();
         let memory = Memory {
             agents: &mut self.agents,
             grants: &mut self.grants,
-            resources: PerKind {
-                power,
-                clock,
-                sensor,
-                reset,
-                voltage,
-            },
+            resources: PerKind::from_fn(|_| &mut resources.next().unwrap()[..]),
             trips: &mut self.trips,
             pending: &mut self.pending,
         };
-        Engine::new(Board::new(self.count), memory)
+        Engine::new(board, memory)
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-use scmi::{Reason, Status};
+use scmi::{Kind, Reason, Status};
 
 use crate::check;
 use crate::common::*;
@@ -48,7 +48,7 @@ fn as_many_protocols_are_listed_as_there_is_room_for() {
     let mut engine = parts.engine();
     let mut list = |room: usize| {
         let mut response = vec![0xa5; room];
-        let answer = engine.handle(0, &bytes(&[0x4006, 0]), &mut response);
+        let answer = engine.handle(AgentId(0), &bytes(&[0x4006, 0]), &mut response);
         assert_eq!(answer, scmi::Answer::Now(room / 4 * 4));
         words(&response[..room / 4 * 4])
     };
@@ -92,7 +92,7 @@ fn errors_are_notified_to_who_asks_with_one_bit() {
 #[test]
 fn the_header_comes_back_as_it_was() {
     check(&[
-        (&[0x0abc_400c], &[0x0abc_400c, NOT_SUPPORTED]),
+        (&[0x0abc_400c], &[0x0abc_400c, NOT_FOUND]),
         (&[0x0ffc_4000], &[0x0ffc_4000, SUCCESS, 0x20001]),
         (&[0xf000_4000], &[0xf000_4000, SUCCESS, 0x20001]),
     ]);
@@ -106,14 +106,14 @@ fn only_commands_are_done() {
 }
 
 #[test]
-fn protocols_and_messages_that_do_not_exist_are_not_supported() {
+fn protocols_that_do_not_exist_are_not_supported_and_messages_not_found() {
     for protocol in (0..=0xff).filter(|it| !matches!(it, 0x10 | 0x11 | 0x14..=0x17)) {
         check(&[(&[protocol << 10], &[protocol << 10, NOT_SUPPORTED])]);
     }
     for protocol in [0x10, 0x11, 0x14, 0x15, 0x16, 0x17] {
         for message in 0x11..=0xff {
             let header = protocol << 10 | message;
-            check(&[(&[header, 0, 0, 0, 0], &[header, NOT_SUPPORTED])]);
+            check(&[(&[header, 0, 0, 0, 0], &[header, NOT_FOUND])]);
         }
     }
 }
@@ -124,15 +124,15 @@ fn without_a_header_or_room_for_a_status_there_is_no_answer() {
     let mut engine = parts.engine();
     for length in 0..4 {
         let mut room = [0xa5; 136];
-        let answer = engine.handle(0, &bytes(&[0x4000])[..length], &mut room);
+        let answer = engine.handle(AgentId(0), &bytes(&[0x4000])[..length], &mut room);
         assert_eq!((answer, room), (scmi::Answer::Now(0), [0xa5; 136]));
     }
     for room in 0..8 {
-        let answer = engine.handle(0, &bytes(&[0x4000]), &mut vec![0; room]);
+        let answer = engine.handle(AgentId(0), &bytes(&[0x4000]), &mut vec![0; room]);
         assert_eq!(answer, scmi::Answer::Now(0));
     }
     let mut room = [0; 8];
-    let answer = engine.handle(0, &bytes(&[0x4000]), &mut room);
+    let answer = engine.handle(AgentId(0), &bytes(&[0x4000]), &mut room);
     assert_eq!(answer, scmi::Answer::Now(8));
     assert_eq!(words(&room), [0x4000, PROTOCOL_ERROR]);
 }
@@ -140,7 +140,7 @@ fn without_a_header_or_room_for_a_status_there_is_no_answer() {
 #[test]
 fn a_protocol_of_which_an_agent_was_given_nothing_does_not_exist() {
     let mut given = Given::all(&[0]);
-    given.grants.clock.clear();
+    given.grants.of_mut(Kind::CLOCK).clear();
     let mut parts = Parts::new(1, &[given]);
     let mut engine = parts.engine();
     assert_eq!(ask(&mut engine, 0, &[0x5000]), [0x5000, NOT_SUPPORTED]);
@@ -156,6 +156,9 @@ fn an_agent_that_does_not_exist_is_told_so() {
     let mut parts = Parts::new(1, &[Given::all(&[0])]);
     let mut engine = parts.engine();
     assert_eq!(ask(&mut engine, 7, &[0x4000]), [0x4000, NOT_FOUND]);
-    assert_eq!(engine.reset_agent(7, Reason::Gone), Err(Status::NotFound));
+    assert_eq!(
+        engine.reset_agent(AgentId(7), Reason::Disconnected),
+        Err(Status::NotFound)
+    );
     assert_eq!(event(&mut engine, 7), None);
 }

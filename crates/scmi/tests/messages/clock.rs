@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-use scmi::{Answer, Rights};
+use scmi::{Answer, Kind, Rights};
 
 use crate::check;
 use crate::common::*;
@@ -47,7 +47,7 @@ fn attributes_end_with_the_name_where_there_is_no_room_for_the_latency() {
     ] {
         let mut response = vec![0xa5; room];
         let length = expected.len() * 4;
-        let answer = engine.handle(0, &bytes(&[0x5003, 0]), &mut response);
+        let answer = engine.handle(AgentId(0), &bytes(&[0x5003, 0]), &mut response);
         assert_eq!(answer, Answer::Now(length));
         assert_eq!(words(&response[..length]), expected);
     }
@@ -77,7 +77,7 @@ fn a_list_of_rates_is_told_in_parts_of_at_most_124_bytes() {
     check(&[
         (&[0x5004, 3, 0], &part(0x0002_000f, &rates[..15])),
         (&[0x5004, 3, 15], &part(0x0000_0002, &rates[15..])),
-        (&[0x5004, 3, 17], &part(0, &[])),
+        (&[0x5004, 3, 17], &[0x5004, OUT_OF_RANGE]),
         (&[0x5004, 3, 18], &[0x5004, OUT_OF_RANGE]),
         (&[0x5004, 3, u32::MAX], &[0x5004, OUT_OF_RANGE]),
     ]);
@@ -94,7 +94,7 @@ fn no_rates_are_told_where_there_is_room_for_none() {
         (1, 20, 20, SUCCESS),
     ] {
         let mut response = vec![0xa5; room];
-        let answer = engine.handle(0, &bytes(&[0x5004, clock, 0]), &mut response);
+        let answer = engine.handle(AgentId(0), &bytes(&[0x5004, clock, 0]), &mut response);
         assert_eq!(answer, Answer::Now(length));
         assert_eq!(words(&response[..length])[1], status);
     }
@@ -237,7 +237,7 @@ fn a_parent_that_the_agent_was_not_given_does_not_exist() {
 #[test]
 fn permissions_are_told_and_enforced() {
     let mut given = Given::all(&[1, 3]);
-    given.grants.clock[0].1 = Rights::default();
+    given.grants.of_mut(Kind::CLOCK)[0].1 = Rights::default();
     let mut parts = Parts::new(5, &[given]);
     let mut engine = parts.engine();
     let attributes = ask(&mut engine, 0, &[0x5003, 0]);
@@ -308,7 +308,7 @@ fn other_agents_are_told_of_the_rate_that_one_asks_for() {
 #[test]
 fn who_may_not_change_a_rate_tells_nobody_that_it_would() {
     let mut given = Given::all(&[4]);
-    given.grants.clock[0].1 = Rights::default();
+    given.grants.of_mut(Kind::CLOCK)[0].1 = Rights::default();
     let mut parts = Parts::new(5, &[Given::all(&[4]), given]);
     let mut engine = parts.engine();
     ask(&mut engine, 0, &[0x500a, 0, 1]);

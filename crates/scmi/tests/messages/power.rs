@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-use scmi::Rights;
+use scmi::{Kind, Rights};
 
 use crate::check;
 use crate::common::*;
@@ -94,7 +94,7 @@ fn a_subscriber_is_told_of_changes_and_whether_they_are_its_own() {
 #[test]
 fn other_agents_are_told_of_the_state_that_one_asks_for() {
     let mut may_not = Given::all(&[0]);
-    may_not.grants.power[0].1 = Rights::default();
+    may_not.grants.of_mut(Kind::POWER)[0].1 = Rights::default();
     let mut parts = Parts::new(2, &[Given::all(&[1, 0]), Given::all(&[0]), may_not]);
     let mut engine = parts.engine();
     assert_eq!(ask(&mut engine, 0, &[0x4407, 1, 1]), [0x4407, SUCCESS]);

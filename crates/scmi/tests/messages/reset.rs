@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
+use scmi::Kind;
+
 use crate::check;
 use crate::common::*;
 
@@ -36,7 +38,7 @@ fn a_domain_is_released_asserted_and_reset() {
     for (flags, runs, resets) in [(0, true, 0), (2, false, 0), (1, true, 1), (2, false, 1)] {
         let answer = ask(&mut engine, 0, &[0x5804, 0, flags, 0]);
         assert_eq!(answer, [0x5804, SUCCESS]);
-        assert_eq!(engine.platform.state.on.reset[3], runs, "{flags}");
+        assert_eq!(engine.platform.state.on.of(Kind::RESET)[3], runs, "{flags}");
         assert_eq!(engine.platform.resets.len(), resets, "{flags}");
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-use scmi::{Answer, Engine, Reason};
+use scmi::{Answer, Engine, Kind, Reason};
 
 use crate::check;
 use crate::common::*;
@@ -36,7 +36,7 @@ fn descriptors_are_as_long_as_what_they_tell() {
     check(&[
         (&[0x5403, 0], &first),
         (&[0x5403, 3], &second),
-        (&[0x5403, 5], &[0x5403, SUCCESS, 0]),
+        (&[0x5403, 5], &[0x5403, INVALID_PARAMETERS]),
         (&[0x5403, 6], &[0x5403, INVALID_PARAMETERS]),
         (&[0x5403, u32::MAX], &[0x5403, INVALID_PARAMETERS]),
         (&[0x5403], &[0x5403, PROTOCOL_ERROR]),
@@ -54,7 +54,7 @@ fn as_many_descriptors_are_told_as_there_is_room_for() {
         (92, 92, 2),
     ] {
         let mut response = vec![0xa5; room];
-        let answer = engine.handle(0, &bytes(&[0x5403, 0]), &mut response);
+        let answer = engine.handle(AgentId(0), &bytes(&[0x5403, 0]), &mut response);
         assert_eq!(answer, Answer::Now(length));
         assert_eq!(
             words(&response[4..length]).iter().find(|&&it| it != 0),
@@ -79,7 +79,7 @@ fn axes_are_described_two_at_a_time() {
     check(&[
         (&[0x5407, 2, 0], &first),
         (&[0x5407, 2, 2], &second),
-        (&[0x5407, 2, 3], &[0x5407, SUCCESS, 0]),
+        (&[0x5407, 2, 3], &[0x5407, INVALID_PARAMETERS]),
         (&[0x5407, 2, 4], &[0x5407, INVALID_PARAMETERS]),
         (&[0x5407, 2, 0x100], &[0x5407, INVALID_PARAMETERS]),
         (&[0x5407, 0, 0], &[0x5407, NOT_SUPPORTED]),
@@ -114,7 +114,8 @@ fn intervals_are_a_list_a_range_or_none() {
     check(&[
         (&[0x5408, 0, 0], &[0x5408, SUCCESS, 3, 0x20, 0x40, 0x29e]),
         (&[0x5408, 0, 2], &[0x5408, SUCCESS, 1, 0x29e]),
-        (&[0x5408, 0, 4], &[0x5408, OUT_OF_RANGE]),
+        (&[0x5408, 0, 3], &[0x5408, INVALID_PARAMETERS]),
+        (&[0x5408, 0, 4], &[0x5408, INVALID_PARAMETERS]),
         (&[0x5408, 1, 0], &[0x5408, SUCCESS, 0]),
         (
             &[0x5408, 2, 0],
@@ -229,7 +230,7 @@ fn intervals_are_rounded_as_asked() {
 #[test]
 fn an_interval_needs_a_right_and_hardware_that_has_it() {
     let mut given = Given::all(&[0, 2]);
-    given.grants.sensor[0].1.change = false;
+    given.grants.of_mut(Kind::SENSOR)[0].1.change = false;
     let mut parts = Parts::new(5, &[given]);
     let mut engine = parts.engine();
     let on = &[0x540a, SUCCESS];
@@ -281,7 +282,7 @@ fn a_sensor_measures_as_often_as_the_most_demanding_agent_wants() {
         let answer = ask(&mut engine, agent, &[0x540a, id, config]);
         assert_eq!(answer, [0x540a, SUCCESS]);
         let state = &engine.platform.state;
-        assert_eq!((state.on.sensor[2], state.intervals[2]), expected);
+        assert_eq!((state.on.of(Kind::SENSOR)[2], state.intervals[2]), expected);
     };
     set(0, 0, 0x0002_0001, (true, 2_000_000_000));
     set(1, 1, 0x0005_e801, (true, 5_000_000)); // 5 x 10^-3 s.
@@ -294,7 +295,7 @@ fn a_sensor_measures_as_often_as_the_most_demanding_agent_wants() {
 #[test]
 fn a_sensor_measures_no_less_often_than_an_agent_reads_that_has_asked_for_nothing() {
     let mut first = Given::all(&[0]);
-    first.grants.sensor[0].2 = true;
+    first.grants.of_mut(Kind::SENSOR)[0].2 = true;
     let mut parts = Parts::new(5, &[first, Given::all(&[0])]);
     let mut engine = parts.engine();
     let interval = |engine: &Engine<'_, Board>| engine.platform.state.intervals[0];
@@ -309,9 +310,13 @@ fn a_sensor_measures_no_less_often_than_an_agent_reads_that_has_asked_for_nothin
     ask(&mut engine, 1, &[0x540a, 0, 0x0002_0001]);
     ask(&mut engine, 0, &[0x540a, 0, 0]);
     assert_eq!(interval(&engine), 2_000_000_000);
-    engine.reset_agent(0, Reason::Gone).unwrap();
+    engine
+        .reset_agent(AgentId(0), Reason::Disconnected)
+        .unwrap();
     assert_eq!(interval(&engine), 1_000_000_000);
-    engine.reset_agent(1, Reason::Gone).unwrap();
+    engine
+        .reset_agent(AgentId(1), Reason::Disconnected)
+        .unwrap();
     assert_eq!(interval(&engine), 0);
 }
 
@@ -319,10 +324,10 @@ fn a_sensor_measures_no_less_often_than_an_agent_reads_that_has_asked_for_nothin
 fn a_subscriber_is_told_of_updates() {
     let mut parts = Parts::new(5, &[Given::all(&[1, 2])]);
     let mut engine = parts.engine();
-    engine.sensor_updated(2);
+    engine.sensor_updated(ResourceId(2));
     assert_eq!(event(&mut engine, 0), None);
     assert_eq!(ask(&mut engine, 0, &[0x540b, 1, 1]), [0x540b, SUCCESS]);
-    engine.sensor_updated(2);
+    engine.sensor_updated(ResourceId(2));
     let [low, high] = READING;
     assert_eq!(
         event(&mut engine, 0).unwrap(),
@@ -356,7 +361,7 @@ fn trip_points_tell_when_the_reading_reaches_or_crosses_them() {
         (60_000, &[0x1_0000, 0x1_0001]),
     ] {
         engine.platform.reading[0] = reading;
-        engine.sensor_updated(0);
+        engine.sensor_updated(ResourceId(0));
         for detail in expected {
             assert_eq!(
                 event(&mut engine, 0).unwrap(),
@@ -383,7 +388,7 @@ fn trip_points_are_configured_as_the_specification_says() {
         (&[0x5405, 0, 0x23, 5, 0], &[0x5405, INVALID_PARAMETERS]),
         (&[0x5405, 0, 0x07, 5, 0], &[0x5405, INVALID_PARAMETERS]),
         (&[0x5405, 0, 0x1001, 5, 0], &[0x5405, INVALID_PARAMETERS]),
-        (&[0x5405, 1, 0x03, 5, 0], &[0x5405, NOT_SUPPORTED]),
+        (&[0x5405, 1, 0x03, 5, 0], &[0x5405, INVALID_PARAMETERS]),
         (&[0x5405, 5, 0x03, 5, 0], &[0x5405, NOT_FOUND]),
         (&[0x5405, 0, 0x03, 5], &[0x5405, PROTOCOL_ERROR]),
     ]);

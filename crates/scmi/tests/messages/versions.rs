@@ -177,7 +177,9 @@ fn an_agent_may_negotiate_down_and_up_again() {
     assert_eq!(length(0, Some(0x10000)), 7);
     assert_eq!(length(0, Some(0x30000)), 8);
     ask(&mut engine, 0, &[0x5010, 0x10000]);
-    engine.reset_agent(0, Reason::Gone).unwrap();
+    engine
+        .reset_agent(AgentId(0), Reason::Disconnected)
+        .unwrap();
     assert_eq!(ask(&mut engine, 0, &[0x5003, 0]).len(), 8);
 }
 

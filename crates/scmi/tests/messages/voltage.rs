@@ -33,14 +33,14 @@ fn levels_are_signed() {
     let range = [0x5c04, SUCCESS, 0x1003, MINUS_100_000, 1_200_000, 50_000];
     check(&[
         (&[0x5c04, 0, 0], &range),
-        (&[0x5c04, 0, 1], &[0x5c04, OUT_OF_RANGE]),
+        (&[0x5c04, 0, 1], &[0x5c04, INVALID_PARAMETERS]),
         (
             &[0x5c04, 1, 0],
             &[0x5c04, SUCCESS, 3, 900_000, 1_000_000, 1_100_000],
         ),
         (&[0x5c04, 1, 2], &[0x5c04, SUCCESS, 1, 1_100_000]),
-        (&[0x5c04, 1, 3], &[0x5c04, SUCCESS, 0]),
-        (&[0x5c04, 1, 4], &[0x5c04, OUT_OF_RANGE]),
+        (&[0x5c04, 1, 3], &[0x5c04, INVALID_PARAMETERS]),
+        (&[0x5c04, 1, 4], &[0x5c04, INVALID_PARAMETERS]),
         (&[0x5c04, 5, 0], &[0x5c04, NOT_FOUND]),
         (&[0x5c04, 1], &[0x5c04, PROTOCOL_ERROR]),
     ]);

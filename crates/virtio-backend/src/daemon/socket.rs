@@ -14,6 +14,10 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
 use rustix::net::{AddressFamily, SocketType};
 
+/// What a guest lacks that has no socket.
+pub(super) const NONE: &str =
+    "no socket: give --socket-path, --fd or --config, or hand one over in LISTEN_FDS";
+
 /// Where a guest will be found.
 pub(super) enum Socket {
     /// A socket that is to be at this path: handed over, or else bound.
@@ -34,9 +38,12 @@ pub(super) fn open(
             Socket::HandedOver => match handed_over.pop() {
                 Some(listener) if handed_over.is_empty() => listener,
                 Some(_) => bail!("LISTEN_FDS: several sockets, for one guest"),
-                None => bail!("no socket: give --socket-path, --fd or --config, or hand one over in LISTEN_FDS"),
+                None => bail!(NONE),
             },
-            Socket::Path(wanted) => match handed_over.iter().position(|listener| path(listener) == wanted) {
+            Socket::Path(wanted) => match handed_over
+                .iter()
+                .position(|listener| path(listener) == wanted)
+            {
                 Some(index) => handed_over.swap_remove(index),
                 None => {
                     let (listener, ours) = bind(&wanted)?;

@@ -3,8 +3,10 @@
 //! The front end of vhost-user: what a VMM says to a back end.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -13,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use vhost::vhost_user::message::{
-    VhostUserConfigFlags, VhostUserHeaderFlag, VhostUserProtocolFeatures,
+    VhostUserConfigFlags, VhostUserHeaderFlag, VhostUserInflight, VhostUserProtocolFeatures,
 };
 use vhost::vhost_user::{Frontend, VhostUserFrontend};
 use vhost::{VhostBackend, VringConfigData};
@@ -22,6 +24,18 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 use super::memory::user_address;
 use super::{LIMIT, Memory, Ring, feature, protocol};
 use crate::lock;
+
+/// Where a back end notes what it has.
+pub struct Area {
+    extent: VhostUserInflight,
+    file: File,
+}
+
+impl fmt::Debug for Area {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Area").field(&self.file).finish()
+    }
+}
 
 /// A front end that is connected to a back end.
 ///
@@ -80,6 +94,15 @@ impl FrontEnd {
         self.call(|frontend| frontend.get_features())
     }
 
+    /// The protocol feature bits that the back end offers.
+    ///
+    /// # Errors
+    /// When the session has ended.
+    pub fn protocol_features(&self) -> io::Result<u64> {
+        self.call(VhostUserFrontend::get_protocol_features)
+            .map(|features| features.bits())
+    }
+
     /// How many queues the back end has, if MQ was negotiated.
     ///
     /// # Errors
@@ -105,15 +128,23 @@ impl FrontEnd {
             .map(drop)
     }
 
-    /// Shares `memory` region by region, besides what was shared before.
+    /// A new area in which the back end notes what it has of so many `queues` of this `size`.
     ///
     /// # Errors
-    /// When the back end refuses, which ends the session.
-    pub fn add_memory(&self, memory: &Memory) -> io::Result<()> {
-        memory.regions().iter().try_for_each(|region| {
-            self.call(|frontend| frontend.add_mem_region(region))
-                .map(drop)
-        })
+    /// When the back end has none, or the session has ended.
+    pub fn area(&self, queues: u16, size: u16) -> io::Result<Area> {
+        let wanted = VhostUserInflight::new(0, 0, queues, size);
+        let (extent, file) = self.call(|frontend| frontend.clone().get_inflight_fd(&wanted))?;
+        Ok(Area { extent, file })
+    }
+
+    /// The back end notes it in `area` from now on, and takes up what it finds there.
+    ///
+    /// # Errors
+    /// When the back end refuses.
+    pub fn set_area(&self, area: &Area) -> io::Result<()> {
+        let file = area.file.as_raw_fd();
+        self.call(|frontend| frontend.clone().set_inflight_fd(&area.extent, file))
     }
 
     /// Tells the back end of `ring`, which goes on at index `base`. It is not enabled yet.

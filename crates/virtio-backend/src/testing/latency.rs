@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::{Driver, Server};
-use crate::vhost_user::Floor;
+use crate::vhost_user::{Floor, Waits};
 use crate::{Device, Queue, Reply, Watch};
 
 const ROUNDS: usize = 200;
@@ -49,7 +49,7 @@ impl Latency {
         sched_setaffinity(None, &one).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let floor = directory.path().join("floor");
-        Floor::serve(&floor, room);
+        Floor::serve(&floor, room, Waits::Read);
         let (null, device) = (Server::new(|_| Null), Server::new(&make));
         let mut drivers = [&floor, &null.socket(), &device.socket()].map(|socket| boot(socket));
         let mut unpinned = boot(&unpinned.socket());
@@ -104,8 +104,17 @@ pub fn median(values: impl Iterator<Item = f64>) -> f64 {
 struct Null;
 
 impl Device for Null {
-    const QUEUES: &'static [Queue] = &[Queue::Requests];
-    const MAX_REQUEST: usize = 4096;
+    fn device_type(&self) -> u32 {
+        0
+    }
+
+    fn queues(&self) -> &'static [Queue] {
+        &[Queue::Requests]
+    }
+
+    fn max_request(&self) -> usize {
+        4096
+    }
 
     fn features(&self) -> u64 {
         u64::MAX >> 40

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -117,6 +118,16 @@ impl Memory {
     pub(super) fn zero(&self, address: u64, length: usize) {
         let in_memory = self.map.write(&vec![0; length], GuestAddress(address));
         drop(in_memory);
+    }
+
+    /// Its regions as a front end shares them: guest address, size and file, from the file's beginning
+    /// on.
+    pub fn files(&self) -> Vec<(u64, u64, BorrowedFd<'_>)> {
+        let regions = self.map.iter().map(|region| {
+            let file = region.file_offset().unwrap().file();
+            (region.start_addr().raw_value(), region.len(), file.as_fd())
+        });
+        regions.collect()
     }
 
     /// The memory itself, for a device in this process.

@@ -25,10 +25,12 @@ mod front_end;
 mod latency;
 mod memory;
 mod program;
+mod readme;
 mod reply;
 mod ring;
 mod server;
 mod vm;
+mod wild;
 
 use std::time::Duration;
 
@@ -37,17 +39,25 @@ pub use driver::Driver;
 pub use front_end::FrontEnd;
 pub use latency::{Latency, median};
 pub use memory::Memory;
-pub use program::{Program, refused, refused_file, run};
+pub use program::{Program, refused, refused_file, refused_with, run};
+pub use readme::readme_is_served;
 pub use reply::{Answer, Buffers, events, reply};
 pub use ring::{Layout, Ring, Used};
 pub use server::Server;
 pub use vm::Vm;
+pub use wild::Wild;
 
-pub use crate::vhost_user::Direct;
+use crate::daemon;
+pub use crate::vhost_user::{Dialogue, Direct, Floor, Waits};
 
 /// How long to wait for what must happen. A loaded machine may stall for seconds; a test that
 /// passes never waits for all of it.
 pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// Has as many file descriptors as the host allows, for both ends of many guests in one process.
+pub fn raise_limit() {
+    daemon::raise_limit().unwrap();
+}
 
 /// Feature bits of rings and transport (virtio 6; vhost-user, feature bit 30).
 pub mod feature {
@@ -73,10 +83,10 @@ pub mod protocol {
     pub const BACKEND_REQ: u64 = 1 << 5;
     /// The configuration space can be read.
     pub const CONFIG: u64 = 1 << 9;
+    /// What is in work is noted for the next back end.
+    pub const INFLIGHT_SHMFD: u64 = 1 << 12;
     /// RESET_DEVICE exists.
     pub const RESET_DEVICE: u64 = 1 << 13;
-    /// Memory regions come and go one by one.
-    pub const CONFIGURE_MEM_SLOTS: u64 = 1 << 15;
-    /// All that the core offers.
-    pub const ALL: u64 = MQ | REPLY_ACK | BACKEND_REQ | CONFIG | RESET_DEVICE | CONFIGURE_MEM_SLOTS;
+    /// What a front end accepts that moves no guest.
+    pub const ALL: u64 = MQ | REPLY_ACK | BACKEND_REQ | CONFIG | RESET_DEVICE;
 }

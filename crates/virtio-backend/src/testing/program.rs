@@ -43,6 +43,23 @@ pub fn refused_file(binary: &str, text: &str, words: &[&str]) {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
+/// Expects that a daemon refuses each of these files with exactly this message, which begins with
+/// `guests.toml`, the file's name.
+#[track_caller]
+pub fn refused_with<T: AsRef<str>>(binary: &str, files: &[(T, &str)]) {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |text: &str| {
+        let file = write(&folder, text);
+        let output = run(binary, &["--config", file.to_str().unwrap()]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        let (_, said) = said.split_once("/guests.toml").unwrap_or(("", &said));
+        format!("guests.toml{}", said.trim_end())
+    };
+    let said: Vec<_> = files.iter().map(|(text, _)| said(text.as_ref())).collect();
+    let expected: Vec<_> = files.iter().map(|(_, expected)| *expected).collect();
+    assert_eq!(said, expected);
+}
+
 /// The file, in which `DIR` is the folder.
 fn write(folder: &TempDir, text: &str) -> PathBuf {
     let file = folder.path().join("guests.toml");

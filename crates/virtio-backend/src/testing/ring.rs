@@ -321,6 +321,11 @@ impl Ring {
         );
     }
 
+    /// How far the driver has filled the available ring.
+    pub fn available_index(&self) -> u16 {
+        self.available
+    }
+
     /// How far the device has filled the used ring.
     pub fn used_index(&self) -> u16 {
         self.memory.load(self.layout.used + 2)

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::front_end::Area;
 use super::{Descriptor, FrontEnd, Layout, Memory, Ring, feature, protocol};
 
 /// Guest memory as a PC has it, in small: two regions side by side, and one above the hole below 4
@@ -15,6 +16,9 @@ const REGIONS: [(u64, usize); 3] = [
     (0x90_0000, 0x10_0000),
     (0x1_0000_0000, 0x10_0000),
 ];
+
+/// What the front end of a machine accepts that outlives its back end.
+const LASTING: u64 = protocol::ALL | protocol::INFLIGHT_SHMFD;
 
 /// A virtual machine with one device, whose driver we are.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub struct Vm {
     /// The device's queues.
     pub rings: Vec<Ring>,
     features: u64,
+    /// What the back end has of each queue, for the one after it.
+    area: Option<Box<Area>>,
 }
 
 impl Vm {
@@ -35,17 +41,69 @@ impl Vm {
     /// # Errors
     /// When nobody listens at `socket`, or the back end refuses.
     pub fn boot(socket: &Path, features: u64, sizes: &[u16]) -> io::Result<Self> {
-        let memory = Memory::new(&REGIONS);
+        let front_end = FrontEnd::connect(socket, protocol::ALL)?;
+        Self::run(front_end, Memory::new(&REGIONS), features, sizes)
+    }
+
+    /// The same in a machine that outlives its back end: as cloud-hypervisor has it.
+    ///
+    /// # Errors
+    /// When nobody listens at `socket`, or the back end refuses.
+    pub fn lasting(socket: &Path, features: u64, sizes: &[u16]) -> io::Result<Self> {
+        let front_end = FrontEnd::connect(socket, LASTING)?;
+        let queues = u16::try_from(sizes.len()).unwrap_or(u16::MAX);
+        let size = sizes.iter().copied().max().unwrap_or(0);
+        let area = front_end.area(queues, size)?;
+        front_end.set_area(&area)?;
+        let mut vm = Self::run(front_end, Memory::new(&REGIONS), features, sizes)?;
+        vm.area = Some(Box::new(area));
+        Ok(vm)
+    }
+
+    /// A [lasting](Self::lasting) machine connects to the back end that is there now.
+    ///
+    /// # Errors
+    /// When nobody listens at `socket`, or the back end refuses.
+    pub fn reconnect(&mut self, socket: &Path) -> io::Result<()> {
+        self.front_end = FrontEnd::connect(socket, LASTING)?;
+        if let Some(area) = &self.area {
+            self.front_end.set_area(area)?;
+        }
+        let bases: Vec<_> = self.rings.iter().map(Ring::available_index).collect();
+        self.start(&bases)
+    }
+
+    /// The same in `memory` that other machines may be in, too, and without a channel of the back
+    /// end's own: as little as a guest can be.
+    ///
+    /// # Errors
+    /// When nobody listens at `socket`, or the back end refuses.
+    pub fn light(
+        socket: &Path,
+        memory: &Arc<Memory>,
+        features: u64,
+        sizes: &[u16],
+    ) -> io::Result<Self> {
+        let front_end = FrontEnd::connect(socket, protocol::ALL & !protocol::BACKEND_REQ)?;
+        Self::run(front_end, Arc::clone(memory), features, sizes)
+    }
+
+    fn run(
+        front_end: FrontEnd,
+        memory: Arc<Memory>,
+        features: u64,
+        sizes: &[u16],
+    ) -> io::Result<Self> {
         let rings = sizes
             .iter()
             .map(|&size| Ring::new(&memory, Layout::new(&memory, size)))
             .collect();
-        let front_end = FrontEnd::connect(socket, protocol::ALL)?;
         let mut vm = Self {
             front_end,
             memory,
             rings,
             features,
+            area: None,
         };
         vm.start(&vec![0; sizes.len()])?;
         Ok(vm)
@@ -110,7 +168,7 @@ impl Vm {
 }
 
 /// Marsaglia's xorshift: as random as a misbehaving guest needs to be.
-fn random(seed: &mut u64) -> u64 {
+pub(super) fn random(seed: &mut u64) -> u64 {
     *seed ^= *seed << 13;
     *seed ^= *seed >> 7;
     *seed ^= *seed << 17;

@@ -3,89 +3,107 @@
 //! A device and its rings without a socket and without a thread, for fuzzing.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     reason = "a test that cannot go on fails"
 )]
 
 use std::sync::Arc;
 
-use vhost_user_backend::{VhostUserBackend, VringT};
-use vmm_sys_util::epoll::EventSet;
-
-use super::Guest;
-use super::ring::{Memory as SharedMemory, Vring};
-use super::session::{MAX_QUEUE_SIZE, Session};
-use crate::testing::{Layout, Memory, feature};
+use super::notice::Notices;
+use super::place::Place;
+use super::queues::{Host, Queues};
+use crate::reactor::Reactor;
+use crate::testing::{Layout, Memory};
 use crate::{Device, Watch};
 
-/// A device and its rings, as a session has them: what a session does on its threads happens here
-/// on the caller's, when it is asked for.
+/// A device and its rings, as a session has them: what a worker does happens here on the caller's
+/// thread, when it is asked for.
 pub struct Direct<D: Device> {
-    session: Arc<Session<D>>,
-    vrings: Vec<Vring>,
+    device: D,
+    watch: Watch,
+    queues: Queues,
+    reactor: Arc<Reactor>,
+    request: Vec<u8>,
+    notices: Notices,
 }
 
 impl<D: Device> Direct<D> {
     /// The device that `make` makes, in a guest with this `memory`.
     pub fn new(memory: &Memory, make: impl FnOnce(&Watch) -> D) -> Self {
         let watch = Watch::new().unwrap();
-        let guest = Guest::new("direct", make(&watch), watch).unwrap();
-        let shared = SharedMemory::new(memory.map().clone());
-        let vring = |_| Vring::new(shared.clone(), MAX_QUEUE_SIZE).unwrap();
-        let vrings = D::QUEUES.iter().map(vring).collect();
-        let session = Arc::new(Session::new(guest).unwrap());
-        session.update_memory(shared).unwrap();
-        Self { session, vrings }
+        let device = make(&watch);
+        let reactor = Reactor::new().unwrap();
+        let idle = reactor.waker(0);
+        let mut queues = Queues::new(&device, idle).unwrap();
+        queues.set_memory(memory.map().clone(), &reactor);
+        Self {
+            device,
+            watch,
+            queues,
+            reactor,
+            request: Vec::new(),
+            notices: Notices::new(1),
+        }
     }
 
     /// The driver accepts `features`.
-    pub fn set_features(&self, features: u64) {
-        self.session.acked_features(features);
-        for vring in &self.vrings {
-            vring.set_queue_event_idx(features & feature::EVENT_IDX != 0);
-        }
+    pub fn set_features(&mut self, features: u64) {
+        self.queues.set_features(features);
     }
 
     /// The driver sets a queue up at `layout`, from index `base` on. `false` if that is refused.
-    pub fn start(&self, queue: usize, layout: &Layout, base: u16) -> bool {
-        let vring = &self.vrings[queue];
-        vring.set_enabled(false);
-        vring.set_queue_size(layout.size);
-        vring.set_queue_next_avail(base);
-        if vring
-            .set_queue_info(layout.descriptors, layout.available, layout.used)
-            .is_err()
-        {
-            return false;
+    pub fn start(&mut self, queue: usize, layout: &Layout, base: u16) -> bool {
+        let (queues, mut host) = self.parts();
+        let queue = queue as u16;
+        let place = Place {
+            size: layout.size,
+            descriptors: layout.descriptors,
+            available: layout.available,
+            used: layout.used,
+        };
+        queues.set_enabled(queue, false, &mut host);
+        queues.set_base(queue, base, &mut host);
+        let started = queues.start(queue, place, base, &mut host).is_ok();
+        if started {
+            queues.set_enabled(queue, true, &mut host);
         }
-        vring.set_queue_next_used(vring.queue_used_idx().unwrap());
-        vring.set_queue_ready(true);
-        vring.set_enabled(true);
-        true
+        started
     }
 
     /// The front end stops a queue. Returns the base at which it would go on.
-    pub fn stop(&self, queue: usize) -> u16 {
-        self.vrings[queue].set_queue_ready(false);
-        self.session.stop_vring(queue as u32).unwrap();
-        self.vrings[queue].queue_next_avail()
+    pub fn stop(&mut self, queue: usize) -> u16 {
+        let (queues, mut host) = self.parts();
+        queues.stop(queue as u16, &mut host);
+        queues.end(queue as u16)
     }
 
     /// The driver kicks a queue.
-    pub fn kick(&self, queue: usize) {
-        self.event(queue as u16);
+    pub fn kick(&mut self, queue: usize) {
+        let (queues, mut host) = self.parts();
+        queues.serve(queue as u16, &mut host);
     }
 
     /// The worker looks after what the device watches, and takes up what it left for later.
-    pub fn poll(&self) {
-        self.event(Session::<D>::WATCH);
-        self.event(Session::<D>::WAKE);
+    pub fn poll(&mut self) {
+        let mut tokens = Vec::new();
+        self.watch.poll(|token| tokens.push(token));
+        let (queues, mut host) = self.parts();
+        for token in tokens {
+            queues.ready(token, &mut host);
+        }
+        queues.serve_all(&mut host);
     }
 
-    fn event(&self, event: u16) {
-        self.session
-            .handle_event(event, EventSet::IN, &self.vrings, 0)
-            .unwrap();
+    fn parts(&mut self) -> (&mut Queues, Host<'_>) {
+        let host = Host {
+            name: "direct",
+            device: &mut self.device,
+            request: &mut self.request,
+            polls: false,
+            reactor: &self.reactor,
+            comings: &self.notices,
+            warnings: &self.notices,
+        };
+        (&mut self.queues, host)
     }
 }

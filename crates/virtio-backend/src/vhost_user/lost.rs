@@ -14,7 +14,6 @@
 use std::ffi::c_void;
 use std::iter;
 use std::mem;
-use std::ops::Deref;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::Ordering::SeqCst;
@@ -25,6 +24,7 @@ use libc::{BUS_ADRERR, BUS_MCEERR_AR, BUS_OBJERR, c_int, siginfo_t};
 use rustix::fs::fstatfs;
 use vm_memory::{GuestMemoryBackend, GuestMemoryMmap, GuestRegionMmap};
 
+use super::slices::Last;
 use crate::lock;
 
 /// What the log says of it.
@@ -49,7 +49,8 @@ static FORMER: OnceLock<libc::sigaction> = OnceLock::new();
 pub(super) struct Guarded {
     /// Where the memory is. Given back before the memory and the event are.
     places: Vec<&'static Place>,
-    memory: GuestMemoryMmap,
+    pub(super) memory: GuestMemoryMmap,
+    pub(super) last: Last,
     _wake: Option<Arc<OwnedFd>>,
 }
 
@@ -64,6 +65,7 @@ impl Guarded {
         Self {
             places: memory.iter().map(guard).collect(),
             memory,
+            last: Last::default(),
             _wake: Some(Arc::clone(wake)),
         }
     }
@@ -78,12 +80,9 @@ impl Guarded {
     }
 }
 
-impl Deref for Guarded {
-    type Target = GuestMemoryMmap;
-
-    fn deref(&self) -> &GuestMemoryMmap {
-        &self.memory
-    }
+/// Whether anything was ever lost, of whichever guest.
+pub(super) fn any() -> bool {
+    ANY.load(SeqCst)
 }
 
 impl Drop for Guarded {

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 
 use virtio_backend::testing::{LIMIT, Ring, Server, Vm};
-use virtio_backend::{Device, Events, Queue, Reply};
+use virtio_backend::{Device, Events, Queue, Reply, Stopped};
 
 /// Queue 0: the driver asks.
 pub(crate) const REQUESTS: usize = 0;
@@ -31,8 +31,17 @@ pub(crate) struct Scripted<F> {
 }
 
 impl<F: FnMut(&[u8], Reply) + Send + 'static> Device for Scripted<F> {
-    const QUEUES: &'static [Queue] = &[Queue::Requests, Queue::Events];
-    const MAX_REQUEST: usize = 4096;
+    fn device_type(&self) -> u32 {
+        0
+    }
+
+    fn queues(&self) -> &'static [Queue] {
+        &[Queue::Requests, Queue::Events]
+    }
+
+    fn max_request(&self) -> usize {
+        4096
+    }
 
     fn features(&self) -> u64 {
         0b101
@@ -59,7 +68,7 @@ impl<F: FnMut(&[u8], Reply) + Send + 'static> Device for Scripted<F> {
         self.tell(Seen::Lent);
     }
 
-    fn stop(&mut self, queue: u16) {
+    fn stop(&mut self, queue: u16, _stopped: Stopped) {
         self.tell(Seen::Stop(queue));
     }
 

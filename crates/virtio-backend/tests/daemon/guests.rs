@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use virtio_backend::testing::{Vm, feature};
+use virtio_backend::testing::{LIMIT, Vm, feature};
 
-use crate::common::{REQUESTS, echo, serve};
+use crate::common::{REQUESTS, echo, hold, serve};
 
 /// The 99th percentile of how long a request takes, among a thousand: in the best of ten rounds,
 /// since whatever else this machine does slows some of them, and a lock that guests share slows
@@ -51,7 +51,7 @@ fn reboot(socket: &Path, until: &AtomicBool) {
 }
 
 /// How much longer a request takes is not judged here, since the test's own guests compete for the
-/// same CPUs: virtio-rng's benchmark `neighbours` does.
+/// same CPUs: `cargo xtask bench` does.
 #[test]
 fn a_guest_does_not_notice_that_one_is_hostile_and_another_reboots() {
     let [(hostile, _), (rebooting, _), (quiet, _)] = [serve(echo), serve(echo), serve(echo)];
@@ -76,15 +76,13 @@ fn a_guest_does_not_notice_that_one_is_hostile_and_another_reboots() {
 
 #[test]
 fn a_guest_whose_device_hangs_holds_up_nobody_else() {
-    let (release, released) = std::sync::mpsc::channel::<()>();
-    let (hanging, _) = serve(move |_, _| {
-        // Until there is no sender any more.
-        released.recv().unwrap_err();
-    });
+    let (handle, held) = hold();
+    let (hanging, _) = serve(handle);
     let (quiet, _) = serve(echo);
     let mut stuck = Vm::boot(&hanging.socket(), feature::ALL, &[64]).unwrap();
     let chain = stuck.memory.chain(&[b"hello"], &[8]);
     stuck.rings[REQUESTS].submit(&chain);
+    let reply = held.recv_timeout(LIMIT).unwrap();
 
     let mut vm = Vm::boot(&quiet.socket(), feature::ALL, &[64]).unwrap();
     assert!(vm.rings[REQUESTS].ask(&[b"hello"], &[8]).is_some());
@@ -95,6 +93,6 @@ fn a_guest_whose_device_hangs_holds_up_nobody_else() {
         "its own front end is heard"
     );
 
-    drop(release);
+    drop(reply);
     assert_eq!(stuck.rings[REQUESTS].wait().map(|used| used.len), Some(0));
 }

@@ -160,7 +160,7 @@ fn memory_that_goes_while_it_is_replaced_ends_no_more_than_the_session() {
                 drop(front_end.set_memory(&other));
             } else {
                 memory.lose(ELSEWHERE);
-                drop(front_end.add_memory(&Memory::new(&[(0, 0x1000)])));
+                drop(front_end.set_memory(memory));
                 memory.lose(RINGS);
             }
             assert!(was_reset(&seen));

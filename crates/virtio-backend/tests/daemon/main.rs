@@ -10,7 +10,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod guests;
+mod hangs;
+mod log;
 mod lost;
+mod panics;
+mod polling;
 mod sessions;
 mod settings;
+mod sharing;
+mod waiting;
 mod watching;

@@ -10,9 +10,9 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use virtio_backend::testing::{FrontEnd, LIMIT, Server, Vm, feature, protocol};
-use virtio_backend::{Device, Queue, Reply};
+use virtio_backend::{Device, Queue, Reply, Watch};
 
-use crate::common::{Endless, REQUESTS, Seen, echo, hold, serve, was_reset};
+use crate::common::{Endless, REQUESTS, Seen, echo, hold, scripted, serve, was_reset};
 
 fn works(vm: &mut Vm) -> bool {
     vm.rings[REQUESTS].ask(&[b"hello"], &[8]).as_deref() == Some(b"!hello")
@@ -20,7 +20,8 @@ fn works(vm: &mut Vm) -> bool {
 
 #[test]
 fn a_second_front_end_waits_until_the_first_leaves() {
-    let (server, seen) = serve(echo);
+    let (device, seen) = scripted(echo);
+    let server = Server::waiting("guest", |_watch| device);
     let mut first = Vm::boot(&server.socket(), feature::ALL, &[64]).unwrap();
     let (served, serving) = mpsc::channel();
 
@@ -137,28 +138,37 @@ fn a_device_hears_of_a_reset_before_its_new_driver_has_anything_to_say() {
     assert!(was_reset(&seen));
 }
 
-/// Tells the test which processes connected, and what came before one did.
-struct Doorman(Sender<Option<u32>>);
+/// Tells the test which processes connected, and when they went.
+struct Doorman(Sender<Option<u32>>, Watch);
 
 impl Device for Doorman {
-    const QUEUES: &'static [Queue] = &[Queue::Requests];
-    const MAX_REQUEST: usize = 0;
+    fn device_type(&self) -> u32 {
+        0
+    }
 
-    fn connected(&mut self, process: impl FnOnce() -> Option<u32>) {
-        self.0.send(process()).unwrap();
+    fn queues(&self) -> &'static [Queue] {
+        &[Queue::Requests]
+    }
+
+    fn max_request(&self) -> usize {
+        0
+    }
+
+    fn connected(&mut self) {
+        self.0.send(self.1.peer()).unwrap();
     }
 
     fn handle(&mut self, _queue: u16, _request: &[u8], _reply: Reply) {}
 
     fn reset(&mut self) {
-        self.0.send(None).unwrap();
+        self.0.send(self.1.peer()).unwrap();
     }
 }
 
 #[test]
-fn a_device_hears_which_process_connects_each_time() {
+fn a_device_can_tell_which_process_connects_each_time() {
     let (told, seen) = mpsc::channel();
-    let server = Server::new(|_watch| Doorman(told));
+    let server = Server::new(|watch| Doorman(told, watch.clone()));
     for _ in 0..2 {
         let front_end = FrontEnd::connect(&server.socket(), protocol::ALL).unwrap();
         let process = seen.recv_timeout(LIMIT).unwrap();

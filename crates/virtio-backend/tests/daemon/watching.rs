@@ -13,7 +13,7 @@ use virtio_backend::{Device, Queue, Reply, Timer, Token, Watch};
 use crate::common::REQUESTS;
 
 const WORLD: Token = Token(0);
-const TIMER: Token = Token(u64::MAX);
+const TIMER: Token = Token(u32::MAX);
 
 /// What makes a listener wait for what comes next, and do nothing else.
 const WAIT: u8 = b'w';
@@ -30,8 +30,17 @@ struct Listener {
 }
 
 impl Device for Listener {
-    const QUEUES: &'static [Queue] = &[Queue::Requests];
-    const MAX_REQUEST: usize = 8;
+    fn device_type(&self) -> u32 {
+        0
+    }
+
+    fn queues(&self) -> &'static [Queue] {
+        &[Queue::Requests]
+    }
+
+    fn max_request(&self) -> usize {
+        8
+    }
 
     fn handle(&mut self, _queue: u16, request: &[u8], reply: Reply) {
         self.heard.send(request[0]).unwrap();
@@ -71,7 +80,7 @@ impl Device for Listener {
 impl Listener {
     fn new(world: UnixStream, heard: Sender<u8>, watch: &Watch) -> Self {
         watch.add(&world, WORLD).unwrap();
-        let timer = watch.timer(TIMER).unwrap();
+        let timer = watch.timer(TIMER);
         Self {
             world,
             timer,
@@ -115,7 +124,7 @@ fn what_the_driver_asked_for_before_comes_before_what_is_watched() {
     let memory = Memory::new(&[(0x10_0000, 0x1_0000)]);
     let layout = Layout::new(&memory, 4);
     let mut ring = Ring::new(&memory, layout);
-    let device = Direct::new(&memory, |watch| Listener::new(world, heard, watch));
+    let mut device = Direct::new(&memory, |watch| Listener::new(world, heard, watch));
     assert!(device.start(REQUESTS, &layout, 0));
 
     let head = ring.add(&memory.chain(&[b"?"], &[8]));

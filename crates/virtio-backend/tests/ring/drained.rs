@@ -12,8 +12,17 @@ use virtio_backend::{Device, Queue, Reply};
 struct Together(Vec<Reply>);
 
 impl Device for Together {
-    const QUEUES: &'static [Queue] = &[Queue::Requests];
-    const MAX_REQUEST: usize = 8;
+    fn device_type(&self) -> u32 {
+        0
+    }
+
+    fn queues(&self) -> &'static [Queue] {
+        &[Queue::Requests]
+    }
+
+    fn max_request(&self) -> usize {
+        8
+    }
 
     fn handle(&mut self, _queue: u16, _request: &[u8], reply: Reply) {
         self.0.push(reply);

@@ -101,7 +101,7 @@ fn a_chain_that_leaves_a_table_that_ends_outside_memory_is_returned_unanswered()
 
 /// The front end translates a guest's addresses: one that it does not know is its own mistake.
 #[test]
-fn a_ring_outside_memory_ends_the_session() {
+fn a_ring_outside_memory_is_refused() {
     check(
         Expect::Refused,
         &[
@@ -119,9 +119,8 @@ fn a_ring_outside_memory_ends_the_session() {
     );
 }
 
-/// So says vhost.
 #[test]
-fn a_misaligned_ring_ends_the_session() {
+fn a_misaligned_ring_is_refused() {
     check(
         Expect::Refused,
         &[
@@ -154,7 +153,7 @@ fn the_front_end_hears_that_a_ring_broke() {
     assert!(errors.read().is_err());
 
     let ring = Ring::new(&vm.memory, Layout::new(&vm.memory, 3));
-    vm.front_end.set_up(REQUESTS, &ring, 0).unwrap();
+    vm.front_end.set_up(REQUESTS, &ring, 0).unwrap_err();
 
     assert_eq!(errors.read().unwrap(), 1);
 }

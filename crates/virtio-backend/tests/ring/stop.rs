@@ -2,11 +2,13 @@
 
 //! Stopped, resumed, reset: what becomes of the requests that the device has.
 
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-use virtio_backend::Reply;
-use virtio_backend::testing::{Descriptor, Direct, LIMIT, Layout, Memory, Ring, Used, Vm, feature};
+use virtio_backend::testing::{
+    Descriptor, Direct, LIMIT, Layout, Memory, Ring, Server, Used, Vm, feature,
+};
+use virtio_backend::{Device, Queue, Reply, Stopped};
 
 use crate::common::{Endless, REQUESTS, Seen, echo, hold, scripted, serve, was_reset};
 
@@ -150,7 +152,7 @@ fn a_ring_that_broke_starts_anew_even_where_it_stopped() {
     let memory = Memory::new(&[(0x10_0000, 0x1_0000)]);
     let layout = Layout::new(&memory, 4);
     let mut ring = Ring::new(&memory, layout);
-    let device = Direct::new(&memory, |_| device);
+    let mut device = Direct::new(&memory, |_| device);
     assert!(device.start(REQUESTS, &layout, 0));
     let head = ring.add(&memory.chain(&[], &[8]));
     ring.push(head);
@@ -268,37 +270,63 @@ fn an_answer_from_before_reset_device_is_never_written() {
     assert_eq!(vm.rings[REQUESTS].used_index(), 0);
 }
 
+/// A device whose hardware takes its time: the test answers, and says when a queue has stopped.
+struct Slow(Sender<Reply>, Sender<Stopped>);
+
+impl Device for Slow {
+    fn device_type(&self) -> u32 {
+        0
+    }
+
+    fn queues(&self) -> &'static [Queue] {
+        &[Queue::Requests]
+    }
+
+    fn max_request(&self) -> usize {
+        8
+    }
+
+    fn handle(&mut self, _queue: u16, _request: &[u8], reply: Reply) {
+        self.0.send(reply).unwrap();
+    }
+
+    fn stop(&mut self, _queue: u16, stopped: Stopped) {
+        self.1.send(stopped).unwrap();
+    }
+
+    fn reset(&mut self) {}
+}
+
 #[test]
 fn what_is_being_worked_on_is_finished_before_the_base_is_told() {
-    let (begin, begun) = mpsc::channel();
-    let (go_on, may_go_on) = mpsc::channel();
-    let (server, seen) = serve(move |request, reply| {
-        begin.send(()).unwrap();
-        may_go_on.recv().unwrap();
-        echo(request, reply);
-    });
+    let ((reply, held), (stopped, stopping)) = (mpsc::channel(), mpsc::channel());
+    let server = Server::new(|_| Slow(reply, stopped));
     let mut vm = Vm::boot(&server.socket(), feature::ALL, &[64]).unwrap();
-    push(&mut vm);
-    begun.recv_timeout(LIMIT).unwrap();
+    let (_, working) = ask(&mut vm, &held);
+    let (_, waiting) = ask(&mut vm, &held);
 
     let bases = thread::scope(|scope| {
         let stop = scope.spawn(|| vm.stop().unwrap());
-        go_on.send(()).unwrap();
+        let stopped = stopping.recv_timeout(LIMIT).unwrap();
+        working.send(b"done");
+        drop(stopped);
         stop.join().unwrap()
     });
 
-    assert_eq!(bases, [1]);
-    assert_eq!(vm.rings[REQUESTS].used_index(), 1);
-    assert!(seen.try_iter().any(|what| matches!(what, Seen::Stop(0))));
+    assert_eq!(bases, [2]);
+    assert_eq!(vm.rings[REQUESTS].pop(), Some(Used { id: 0, len: 4 }));
+    // What waits for the world waits.
+    assert!(is_silent(&mut vm, || waiting.send(b"late")));
 }
 
 #[test]
 fn requests_made_while_stopped_are_answered_after_it() {
-    let (server, _) = serve(echo);
+    let (server, seen) = serve(echo);
     let mut vm = Vm::boot(&server.socket(), feature::ALL, &[64]).unwrap();
     assert!(vm.rings[REQUESTS].ask(&[b"before"], &[8]).is_some());
 
     let bases = vm.stop().unwrap();
+    assert!(seen.try_iter().any(|what| matches!(what, Seen::Stop(0))));
     push(&mut vm);
     push(&mut vm);
     vm.rings[REQUESTS].kick();

@@ -118,7 +118,7 @@ impl Guest {
                     .unwrap();
             }
             Step::Poll => {}
-            Step::Stop(queue) => self.gpio.stop(queue),
+            Step::Stop(queue) => self.gpio.stop(queue, virtio_backend::Stopped::default()),
             Step::Reset => {
                 self.held.clear();
                 self.gpio.reset();

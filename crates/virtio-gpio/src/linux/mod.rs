@@ -100,7 +100,15 @@ impl LinuxChip {
     pub fn new(chip: &str, abi: Option<Abi>) -> io::Result<Self> {
         let which = Which::new(chip);
         let path = which.path()?;
-        let info = v1::Chip::open(&path)?;
+        let info = v1::Chip::open(&path).map_err(|error| match &which {
+            _ if is(&error, Errno::NOTTY) => {
+                io::Error::new(io::ErrorKind::InvalidInput, "not a GPIO chip")
+            }
+            Which::Path(path) if !chip.contains('/') => {
+                io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+            }
+            _ => error,
+        })?;
         let abi = match abi {
             Some(abi) => abi,
             None => newest(v2::line(&path, 0).map(drop))?,
@@ -112,7 +120,7 @@ impl LinuxChip {
             abi,
             lost: AtomicBool::new(false),
         };
-        shared.line(0)?;
+        shared.line(0).map_err(|error| lacking(abi, error))?;
         info!("{}: {chip}: GPIO ABI {abi}", path.display());
         Ok(Self(Arc::new(shared)))
     }
@@ -257,12 +265,31 @@ fn find(label: &str) -> io::Result<PathBuf> {
     }
 }
 
+/// What is said of a chip whose kernel does not know `abi`.
+fn lacking(abi: Abi, error: io::Error) -> io::Error {
+    if !is_unknown(&error) {
+        return error;
+    }
+    let option = match abi {
+        Abi::V1 => "CONFIG_GPIO_CDEV_V1",
+        Abi::V2 => "Linux 5.10 has",
+    };
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("this kernel has no GPIO ABI {abi} ({option})"),
+    )
+}
+
+/// What kernels say that do not know a call.
+fn is_unknown(error: &io::Error) -> bool {
+    is(error, Errno::INVAL) || is(error, Errno::NOTTY)
+}
+
 /// The newest interface of a kernel that answers so when it is asked by v2.
 fn newest(v2: io::Result<()>) -> io::Result<Abi> {
     match v2 {
         Ok(()) => Ok(Abi::V2),
-        // What kernels say that do not know a call.
-        Err(error) if is(&error, Errno::INVAL) || is(&error, Errno::NOTTY) => Ok(Abi::V1),
+        Err(error) if is_unknown(&error) => Ok(Abi::V1),
         Err(error) => Err(error),
     }
 }
@@ -293,5 +320,20 @@ mod tests {
         for other in [Errno::PERM, Errno::NODEV, Errno::MFILE] {
             assert!(newest(Err(other.into())).is_err());
         }
+    }
+
+    #[test]
+    fn an_abi_that_the_kernel_lacks_is_named() {
+        for unknown in [Errno::INVAL, Errno::NOTTY] {
+            let said = |abi| lacking(abi, unknown.into()).to_string();
+            let v1 = "this kernel has no GPIO ABI v1 (CONFIG_GPIO_CDEV_V1)";
+            assert_eq!(said(Abi::V1), v1);
+            assert_eq!(
+                said(Abi::V2),
+                "this kernel has no GPIO ABI v2 (Linux 5.10 has)"
+            );
+        }
+        let gone = lacking(Abi::V1, Errno::NODEV.into());
+        assert!(is(&gone, Errno::NODEV));
     }
 }

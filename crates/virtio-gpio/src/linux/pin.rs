@@ -108,7 +108,7 @@ impl LinuxPin {
         if (result.is_err() || self.event().is_none()) && self.usage != Usage::Free {
             let timer = match self.retry.take() {
                 Some(timer) => timer,
-                None => self.watch.timer(self.token)?,
+                None => self.watch.timer(self.token),
             };
             self.retry.insert(timer).arm(RETRY);
         }

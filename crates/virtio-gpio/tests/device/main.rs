@@ -13,3 +13,4 @@ mod grants;
 mod interrupts;
 mod model;
 mod sessions;
+mod zephyr;

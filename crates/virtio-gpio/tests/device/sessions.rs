@@ -159,3 +159,22 @@ fn vector_26_any_part_of_the_configuration_space_can_be_read_and_what_is_behind_
     assert_eq!(config(100, 4), [0; 4]);
     assert_eq!(config(0, 256)[..2], [4, 0]);
 }
+
+/// The next daemon knows of no interrupt that the driver asked the first for: the buffers come back, and
+/// the driver may arm the line again.
+#[test]
+fn buffers_that_a_daemon_had_come_back_from_the_next() {
+    let (first, _) = wait(&lines(4));
+    let (second, chip) = wait(&lines(4));
+    let mut vm = Vm::lasting(&first.socket(), FEATURES, &[64, 64]).unwrap();
+    let head = arm(&mut vm);
+
+    vm.reconnect(&second.socket()).unwrap();
+
+    let used = vm.rings[EVENTQ].wait().unwrap();
+    assert_eq!((used.id, used.len), (head.into(), 1));
+    let head = arm(&mut vm);
+    chip.drive(0, true);
+    let used = vm.rings[EVENTQ].wait().unwrap();
+    assert_eq!((used.id, used.len), (head.into(), 1));
+}

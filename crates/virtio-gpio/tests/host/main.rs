@@ -13,7 +13,8 @@ use anyhow::{Context, Result, ensure};
 use gpiocdev::Request;
 use gpiocdev::line::{EdgeDetection, Value};
 use xtask::device::Device;
-use xtask::host::{self, Play, busybox, hosted};
+use xtask::guest::Linux;
+use xtask::host::{self, Play, busybox, hosted, hosted_on};
 use xtask::trial::run;
 
 use driver::{Driver, ERR, OK, REQUESTQ, configured, configured_in, daemon};
@@ -23,29 +24,28 @@ use sim::Sim;
 const TOGGLES: usize = 10_000;
 
 fn main() -> ExitCode {
+    let v1 = |name, inside: fn() -> Result<()>| hosted_on(name, lacks_v1, on_sim, inside);
     run(vec![
         hosted("lines_are_used_by_v2", on_sim, || lines_are_used("v2")),
-        hosted("lines_are_used_by_v1", on_sim, || lines_are_used("v1")),
+        v1("lines_are_used_by_v1", || lines_are_used("v1")),
         hosted("interrupts_by_v2", on_sim, || interrupts("v2")),
-        hosted("interrupts_by_v1", on_sim, || interrupts("v1")),
+        v1("interrupts_by_v1", || interrupts("v1")),
         hosted("a_line_is_taken_by_others_v2", on_sim, || taken("v2")),
-        hosted("a_line_is_taken_by_others_v1", on_sim, || taken("v1")),
+        v1("a_line_is_taken_by_others_v1", || taken("v1")),
         hosted("a_chip_comes_back_by_itself_v2", on_sim, || returns("v2")),
-        hosted("a_chip_comes_back_by_itself_v1", on_sim, || returns("v1")),
+        v1("a_chip_comes_back_by_itself_v1", || returns("v1")),
         hosted("an_output_comes_back_by_itself_v2", on_sim, || {
             output_returns("v2")
         }),
-        hosted("an_output_comes_back_by_itself_v1", on_sim, || {
-            output_returns("v1")
-        }),
+        v1("an_output_comes_back_by_itself_v1", || output_returns("v1")),
         hosted("another_chip_at_its_path_is_not_used_v2", on_sim, || {
             another_chip("v2")
         }),
-        hosted("another_chip_at_its_path_is_not_used_v1", on_sim, || {
+        v1("another_chip_at_its_path_is_not_used_v1", || {
             another_chip("v1")
         }),
         hosted("safe_states_are_applied_v2", on_sim, || safe_states("v2")),
-        hosted("safe_states_are_applied_v1", on_sim, || safe_states("v1")),
+        v1("safe_states_are_applied_v1", || safe_states("v1")),
         hosted(
             "a_safe_state_is_applied_though_no_guest_came",
             on_sim,
@@ -54,10 +54,16 @@ fn main() -> ExitCode {
         hosted("a_safe_state_waits_for_its_chip_v2", on_sim, || {
             a_safe_state_waits("v2")
         }),
-        hosted("a_safe_state_waits_for_its_chip_v1", on_sim, || {
+        v1("a_safe_state_waits_for_its_chip_v1", || {
             a_safe_state_waits("v1")
         }),
         hosted("an_output_has_no_pulse", on_sim, an_output_has_no_pulse),
+        hosted_on(
+            "a_kernel_without_v1_is_said_to_have_none",
+            has_v1,
+            on_sim,
+            a_kernel_without_v1_is_said_to_have_none,
+        ),
         hosted("the_newest_abi_is_taken", on_sim, the_newest_abi_is_taken),
         hosted(
             "a_name_that_lines_share_is_no_lines",
@@ -67,6 +73,15 @@ fn main() -> ExitCode {
         hosted("settings_reach_the_chip", on_sim, settings_reach_the_chip),
         hosted("no_edge_is_lost", on_virtio, no_edge_is_lost),
     ])
+}
+
+/// The default configuration of Linux 7.3 is without the first ABI.
+fn lacks_v1(linux: Linux) -> Option<&'static str> {
+    (linux != Linux::V6_12).then_some("the guest's kernel has no GPIO ABI v1")
+}
+
+fn has_v1(linux: Linux) -> Option<&'static str> {
+    (linux == Linux::V6_12).then_some("the guest's kernel has GPIO ABI v1")
 }
 
 fn on_sim(play: Play<'_>) -> Result<()> {
@@ -448,6 +463,23 @@ fn settings_reach_the_chip() -> Result<()> {
         "{info:?}"
     );
     driver.daemon.stop()?;
+    Ok(())
+}
+
+fn a_kernel_without_v1_is_said_to_have_none() -> Result<()> {
+    let sim = Sim::new()?;
+    let refused = Driver::on(&sim, "v1").err().context("started")?;
+    let said = format!("{refused:#}");
+    ensure!(
+        said.contains("this kernel has no GPIO ABI v1 (CONFIG_GPIO_CDEV_V1)"),
+        "{said}"
+    );
+    // The ABI that it has serves, also if none is named.
+    for abi in ["v2", "auto"] {
+        let mut driver = Driver::on(&sim, abi)?;
+        driver.ask([3, 0, 0, 0, 1, 0, 0, 0], OK)?;
+        driver.daemon.stop()?;
+    }
     Ok(())
 }
 

@@ -131,11 +131,13 @@ impl Guest {
             }
             Step::Drained => self.i2c.drained(0),
             Step::Late => {
+                // The timer is set when the ring is drained.
+                self.i2c.drained(0);
                 self.i2c.ready(Token(0));
                 self.collect();
             }
             Step::Stop => {
-                self.i2c.stop(0);
+                self.i2c.stop(0, virtio_backend::Stopped::default());
                 self.collect();
             }
             Step::Reset => {

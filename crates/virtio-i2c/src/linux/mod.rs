@@ -78,16 +78,23 @@ impl LinuxBus {
     /// When there is none, or more than one of that name, or it cannot be opened.
     pub fn new(adapter: &str, settings: Settings) -> io::Result<Self> {
         let is_number = adapter.bytes().all(|byte| byte.is_ascii_digit());
-        let (path, anywhere) = if adapter.contains('/') {
+        let is_path = adapter.contains('/');
+        let (path, anywhere) = if is_path {
             (adapter.into(), false)
         } else if is_number {
             (format!("/dev/i2c-{adapter}").into(), false)
         } else {
             (find(adapter)?, true)
         };
-        let there = LinuxI2CBus::new(&path).map_err(|error| missing(&path, error.into()))?;
+        let there = LinuxI2CBus::new(&path).map_err(|error| match is_path {
+            true => missing("", &error.into()),
+            false => missing(&format!("{}: ", path.display()), &error.into()),
+        })?;
+        // Only an adapter has a name there, and only one that has is asked for more.
+        let name = name(&there).map_err(other)?;
+        ioctl::functions(&there).map_err(other)?;
         let mut bus = Self {
-            name: name(&there)?,
+            name,
             path,
             anywhere,
             settings,
@@ -218,12 +225,23 @@ fn raw<'a>(message: &'a mut Message<'_>) -> LinuxI2CMessage<'a> {
 const ADAPTERS: &str = "/sys/class/i2c-dev";
 
 /// Says what may be missing, if something is.
-fn missing(path: &Path, error: io::Error) -> io::Error {
-    if error.kind() != io::ErrorKind::NotFound {
-        return error;
+fn missing(at: &str, error: &io::Error) -> io::Error {
+    let kind = error.kind();
+    let hint = match kind {
+        io::ErrorKind::NotFound => " (is i2c-dev loaded?)",
+        _ => "",
+    };
+    io::Error::new(kind, format!("{at}{error}{hint}"))
+}
+
+/// Says that something else is there, if that is why it has no name, or does not know a call.
+fn other(error: io::Error) -> io::Error {
+    match Errno::from_io_error(&error) {
+        Some(Errno::NOENT | Errno::NOTTY) => {
+            io::Error::new(io::ErrorKind::InvalidInput, "not an I²C adapter")
+        }
+        _ => error,
     }
-    let text = format!("{error}: {} (is i2c-dev loaded?)", path.display());
-    io::Error::new(io::ErrorKind::NotFound, text)
 }
 
 /// The name of the adapter that was opened.
@@ -237,7 +255,9 @@ fn name(bus: &LinuxI2CBus) -> io::Result<String> {
 /// The device file of the adapter with this name.
 fn find(name: &str) -> io::Result<PathBuf> {
     let mut found = Vec::new();
-    for adapter in fs::read_dir(ADAPTERS).map_err(|error| missing(ADAPTERS.as_ref(), error))? {
+    for adapter in
+        fs::read_dir(ADAPTERS).map_err(|error| missing(&format!("{ADAPTERS}: "), &error))?
+    {
         let adapter = adapter?;
         // One may go away meanwhile.
         let its = fs::read_to_string(adapter.path().join("name"));

@@ -2,6 +2,7 @@
 
 //! LM75: a temperature sensor.
 
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use super::{Chip, Nack};
@@ -34,10 +35,15 @@ enum Climate {
 }
 
 impl Lm75 {
-    /// A sensor that measures `celsius` degrees, as far as it can.
+    /// What it measures, in degrees Celsius.
+    pub const RANGE: RangeInclusive<f64> = -55.0..=125.0;
+
+    /// A sensor that measures `celsius` degrees. `None` if that is not within its
+    /// [`RANGE`](Self::RANGE).
     #[must_use]
-    pub fn new(celsius: f64) -> Self {
-        Self::within(Climate::Constant(celsius))
+    pub fn new(celsius: f64) -> Option<Self> {
+        let is_measured = Self::RANGE.contains(&celsius);
+        is_measured.then(|| Self::within(Climate::Constant(celsius)))
     }
 
     fn within(climate: Climate) -> Self {
@@ -83,9 +89,9 @@ impl Climate {
 fn emit(celsius: f64) -> [u8; 2] {
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "what the chip cannot measure is cut before"
+        reason = "it is within what the chip measures"
     )]
-    let halves = (celsius.clamp(-55.0, 125.0) * 2.0).round() as i16;
+    let halves = (celsius * 2.0).round() as i16;
     (halves << 7).to_be_bytes()
 }
 
@@ -141,16 +147,22 @@ mod tests {
             (-0.5, [0xff, 0x80]),
             (-25.0, [0xe7, 0x00]),
             (-55.0, [0xc9, 0x00]),
-            (1000.0, [0x7d, 0x00]),
         ];
         for (celsius, value) in table {
-            check(&mut Lm75::new(celsius), 0, value);
+            check(&mut Lm75::new(celsius).unwrap(), 0, value);
+        }
+    }
+
+    #[test]
+    fn a_sensor_measures_no_more_than_its_range() {
+        for celsius in [-55.1, 125.1, 9999.0, f64::INFINITY, f64::NAN] {
+            assert!(Lm75::new(celsius).is_none());
         }
     }
 
     #[test]
     fn limits_and_configuration_can_be_written_and_the_temperature_cannot() {
-        let mut sensor = Lm75::new(25.0);
+        let mut sensor = Lm75::new(25.0).unwrap();
         check(&mut sensor, 2, [0x4b, 0x00]);
         check(&mut sensor, 3, [0x50, 0x00]);
         for write in [[3, 0x64, 0x80], [2, 0x5f, 0x00], [1, 0x1a, 0x99], [0, 0, 0]] {

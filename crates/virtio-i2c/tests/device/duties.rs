@@ -16,19 +16,40 @@ fn d1_zero_length_requests_are_offered() {
     assert_eq!(Guest::new().i2c.features(), ZERO_LENGTH_REQUEST);
 }
 
-/// D2, and vector 7: a driver that does not accept it is refused, as late as we learn of it.
+/// D2, and vector 7: a driver that does not accept it would have to be refused, and cannot be. What
+/// it asks is served where bytes tell the direction, and refused where there are none.
 #[test]
-fn d2_a_driver_without_zero_length_requests_gets_errors_and_no_bus() {
+fn d2_a_driver_without_zero_length_requests_is_served_what_has_bytes() {
     let mut guest = Guest::new();
     guest.i2c.negotiated(0);
     let write = guest.ask(&[&header(0xa0, 0)[..], &[1]].concat(), 1);
     let read = guest.ask(&header(0xa0, M_RD), 3);
-    assert_eq!(write.now().unwrap(), [1]);
-    assert_eq!(read.now().unwrap(), [0, 0, 1]);
+    // Before there was the feature, there was no M_RD.
+    let read_by_bytes = guest.ask(&header(0xa0, 0), 3);
+    assert_eq!(write.now().unwrap(), [0]);
+    assert_eq!(read.now().unwrap(), [1, 2, 0]);
+    assert_eq!(read_by_bytes.now().unwrap(), [1, 2, 0]);
+    let served = [["0x50 w[01]"], ["0x50 r2"], ["0x50 r2"]];
+    assert_eq!(guest.bus.transactions(), served);
+    for flags in [0, M_RD] {
+        assert_eq!(guest.ask(&header(0xa0, flags), 1).now().unwrap(), [1]);
+    }
+    let contradiction = guest.ask(&[&header(0xa0, M_RD)[..], &[1]].concat(), 1);
+    assert_eq!(contradiction.now().unwrap(), [1]);
     assert_eq!(guest.bus.transactions(), NOTHING);
+}
 
+/// The next driver may be another one.
+#[test]
+fn d2_a_driver_that_accepts_zero_length_requests_tells_directions_by_the_flag() {
+    let mut guest = Guest::new();
+    guest.i2c.negotiated(0);
+    guest.i2c.reset();
     guest.i2c.negotiated(ZERO_LENGTH_REQUEST);
-    assert_eq!(guest.ask(&header(0xa0, M_RD), 2).now().unwrap(), [1, 0]);
+    assert_eq!(guest.ask(&header(0xa0, M_RD), 1).now().unwrap(), [0]);
+    assert_eq!(guest.ask(&header(0xa0, 0), 1).now().unwrap(), [0]);
+    assert_eq!(guest.ask(&header(0xa0, 0), 3).now().unwrap(), [0, 0, 1]);
+    assert_eq!(guest.bus.transactions(), [["0x50 r0"], ["0x50 w[]"]]);
 }
 
 /// D3: the device behaves as I²C does: a repeated START between the messages of a group, a STOP
@@ -180,7 +201,7 @@ fn the_end_of_a_group_that_has_failed_fails_also_when_it_comes_late() {
     let mut guest = Guest::new();
     guest.ask(&header(0xa2, FAIL_NEXT), 1);
     guest.drained();
-    guest.i2c.stop(0); // A pause in between changes nothing.
+    guest.i2c.stop(0, virtio_backend::Stopped::default()); // A pause in between changes nothing.
     guest.i2c.negotiated(ZERO_LENGTH_REQUEST);
     let late = guest.ask(&header(0xa0, 0), 1);
     assert_eq!(late.now().unwrap(), [1]);
@@ -212,7 +233,7 @@ fn a_reset_forgets_what_was_not_transferred() {
 fn what_waits_is_transferred_before_the_queue_stops() {
     let mut guest = Guest::new();
     let answer = guest.ask(&header(0xa0, FAIL_NEXT), 1);
-    guest.i2c.stop(0);
+    guest.i2c.stop(0, virtio_backend::Stopped::default());
     assert_eq!(answer.now().unwrap(), [0]);
 }
 
@@ -335,4 +356,25 @@ fn answers_to_a_guest_that_is_gone_do_nothing() {
     drop(answer);
     guest.drained();
     assert_eq!(guest.bus.transactions(), [["0x50 w[]"]]);
+}
+
+/// A daemon that takes up what the one before it had in work does not know what of that is done.
+#[test]
+fn a_write_that_may_have_been_done_is_an_error_and_so_is_the_rest_of_its_group() {
+    let mut guest = Guest::new();
+    let mut again = |request: &[u8], room| {
+        let (reply, answer) = reply(room);
+        guest.i2c.handle(0, request, reply.repeated(true));
+        answer
+    };
+    let read = again(&header(0xa0, M_RD), 2);
+    let write = again(&[&header(0xa0, FAIL_NEXT)[..], &[0x10]].concat(), 1);
+    let rest = again(&header(0xa0, M_RD), 3);
+    let other = again(&header(0xa0, M_RD), 3);
+
+    assert_eq!(read.now().unwrap(), [1, 0]);
+    assert_eq!(write.now().unwrap(), [1]);
+    assert_eq!(rest.now().unwrap(), [0, 0, 1]);
+    assert_eq!(other.now().unwrap(), [1, 2, 0]);
+    assert_eq!(guest.bus.transactions(), [["0x50 r1"], ["0x50 r2"]]);
 }

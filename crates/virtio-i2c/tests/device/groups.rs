@@ -157,7 +157,7 @@ proptest! {
                 }
                 Step::Drained => guest.drained(),
                 Step::Pause => {
-                    guest.i2c.stop(0);
+                    guest.i2c.stop(0, virtio_backend::Stopped::default());
                     guest.i2c.negotiated(ZERO_LENGTH_REQUEST);
                 }
                 Step::Reset => {

@@ -11,3 +11,4 @@ mod common;
 mod duties;
 mod groups;
 mod sharing;
+mod zephyr;

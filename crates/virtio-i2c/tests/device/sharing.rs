@@ -2,16 +2,13 @@
 
 //! Guests that share an adapter, each with a ring, over vhost-user.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::Instant;
 
-use virtio_backend::Device;
 use virtio_backend::testing::{Descriptor, LIMIT, Ring, Server, Vm, feature, reply};
+use virtio_backend::{Device, Hardware, Offloaded, Token, Watch};
 use virtio_i2c::{Adapter, Bus, Data, I2c, Message};
 
 use crate::common::{FAIL_NEXT, M_RD, Recorder, ZERO_LENGTH_REQUEST, device, granted, header};
@@ -21,12 +18,18 @@ fn serve(adapter: &Arc<Adapter>) -> Server<I2c> {
     Server::new(|watch| I2c::new("guest", Arc::clone(adapter), granted(), watch).unwrap())
 }
 
+/// A guest's device on `adapter`, which takes its time, on the thread of that.
+fn offload(hardware: &Arc<Hardware>, adapter: &Arc<Adapter>, watch: &Watch) -> Offloaded {
+    let make = |watch: &Watch| I2c::new("guest", Arc::clone(adapter), granted(), watch);
+    hardware.device(watch, make).unwrap()
+}
+
 fn boot(server: &Server<I2c>) -> Vm {
     // QEMU's ring for this device has 4 entries.
     boot_with(server, 4)
 }
 
-fn boot_with(server: &Server<I2c>, entries: u16) -> Vm {
+fn boot_with<D: Device>(server: &Server<D>, entries: u16) -> Vm {
     let features = feature::ALL | ZERO_LENGTH_REQUEST;
     Vm::boot(&server.socket(), features, &[entries]).unwrap()
 }
@@ -83,6 +86,28 @@ fn a_group_in_the_ring_is_one_transaction() {
     });
     assert_eq!(used, [(1, vec![0]), (3, vec![1, 2, 0])]);
     assert_eq!(bus.transactions(), [["0x50 w[10]", "0x50 r2"]]);
+}
+
+/// Linux's driver waits for its requests in order, and at the first error frees them all.
+#[test]
+fn a_group_that_fails_is_answered_from_its_end() {
+    // Nobody acknowledges; the second message is for a chip that the guest does not have.
+    for [first, second] in [[0xa2, 0xa2], [0xa0, 0xa4]] {
+        let server = serve(&Arc::new(Adapter::new(Recorder::default())));
+        let mut vm = boot(&server);
+        let chains = [
+            vm.memory.chain(&[&header(first, FAIL_NEXT), &[0x10]], &[1]),
+            vm.memory.chain(&[&header(second, M_RD)], &[2, 1]),
+        ];
+        let ring = &mut vm.rings[0];
+        let heads = chains
+            .each_ref()
+            .map(|chain| ring.add(&[vm.memory.indirect(chain)]));
+        ring.push_all(&heads);
+        ring.notify();
+        let used = [(); 2].map(|()| ring.wait().unwrap().id);
+        assert_eq!(used, [heads[1], heads[0]].map(u32::from), "{second:#x}");
+    }
 }
 
 /// Every truncation of a request, lengths that no memory has, and broken chains: answered, and the
@@ -151,34 +176,22 @@ fn write(who: u8) -> Vec<u8> {
     [&header(0xa0, 0)[..], &[who]].concat()
 }
 
-/// Waits until this thread of ours waits for something.
-fn wait_until_asleep(thread: &OnceLock<PathBuf>) {
-    let end = Instant::now() + LIMIT;
-    let is_asleep = |thread: &PathBuf| {
-        let stat = fs::read_to_string(Path::new("/proc").join(thread).join("stat")).unwrap();
-        stat.rsplit(") ").next().unwrap().starts_with('S')
-    };
-    while !thread.get().is_some_and(is_asleep) {
-        assert!(Instant::now() < end, "it never waits");
-        thread::yield_now();
-    }
-}
-
-/// Each time that the modest guest comes while the greedy one has the bus and a ring full of
-/// requests, it is next.
+/// Each time that the modest guest asks while the greedy one has the bus and a ring full of requests, it
+/// is next.
 #[test]
 fn a_guest_waits_for_one_transaction_of_another_and_not_for_another_adapter() {
     const COUNT: usize = 64;
     let (holds, holders) = mpsc::channel();
     let (release, let_go) = mpsc::channel();
     let adapter = Arc::new(Adapter::new(HeldBus { holds, let_go }));
+    let hardware = Hardware::start("held").unwrap();
     let next = || holders.recv_timeout(LIMIT).unwrap();
-    let server = serve(&adapter);
+    let server = Server::new(|watch| offload(&hardware, &adapter, watch));
     let mut greedy = boot_with(&server, 64);
     let ring = &mut greedy.rings[0];
     let chain = greedy.memory.chain(&[&write(b'g')], &[1]);
     submit_group(ring, &[greedy.memory.indirect(&chain); COUNT]);
-    let mut modest = device(&adapter);
+    let mut modest = offload(&hardware, &adapter, &Watch::new().unwrap());
     let mut other = device(&Arc::new(Adapter::new(Recorder::default())));
 
     for _ in 0..COUNT / 4 {
@@ -188,19 +201,11 @@ fn a_guest_waits_for_one_transaction_of_another_and_not_for_another_adapter() {
         assert_eq!(answer.now(), Some(vec![0]));
 
         let (said, answer) = reply(1);
-        let id = OnceLock::new();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let request = write(b'm');
-                id.set(fs::read_link("/proc/thread-self").unwrap()).unwrap();
-                modest.handle(0, &request, said);
-            });
-            wait_until_asleep(&id);
-            release.send(()).unwrap();
-            assert_eq!(next(), b'm');
-            release.send(()).unwrap();
-        });
-        assert_eq!(answer.now(), Some(vec![0]));
+        modest.handle(0, &write(b'm'), said);
+        release.send(()).unwrap();
+        assert_eq!(next(), b'm');
+        release.send(()).unwrap();
+        assert_eq!(answer.wait(), Some(vec![0]));
     }
     drop(release);
     for _ in 0..COUNT {
@@ -208,30 +213,23 @@ fn a_guest_waits_for_one_transaction_of_another_and_not_for_another_adapter() {
     }
 }
 
-/// A bus that never lets go of who talks to it.
-struct HungBus(Sender<()>);
-
-impl Bus for HungBus {
-    fn transfer(&mut self, _messages: &mut [Message<'_>]) -> io::Result<()> {
-        self.0.send(()).unwrap();
-        loop {
-            thread::park();
-        }
-    }
+/// The bus is another guest's, too.
+#[test]
+fn a_bus_is_there_after_a_transaction_on_it_panicked() {
+    let adapter = Arc::new(Adapter::new(PanicsOnce(false)));
+    let transfer = || adapter.transfer(&mut []);
+    thread::scope(|scope| assert!(scope.spawn(transfer).join().is_err()));
+    transfer().unwrap();
 }
 
-/// The guests have no daemon, since one that hangs is never done.
-#[test]
-fn a_guest_does_not_wait_for_ever_for_one_that_hangs() {
-    let (hangs, hung) = mpsc::channel();
-    let adapter = Arc::new(Adapter::new(HungBus(hangs)));
-    let [mut first, mut second] = [device(&adapter), device(&adapter)];
-    // It ends with the test's process.
-    thread::spawn(move || first.handle(0, &header(0xa0, 0), reply(1).0));
-    hung.recv_timeout(LIMIT).unwrap();
-    let (reply, answer) = reply(1);
-    second.handle(0, &header(0xa0, 0), reply);
-    assert_eq!(answer.now(), Some(vec![1]));
+struct PanicsOnce(bool);
+
+impl Bus for PanicsOnce {
+    fn transfer(&mut self, _messages: &mut [Message<'_>]) -> io::Result<()> {
+        let before = std::mem::replace(&mut self.0, true);
+        assert!(before, "as the test wants it");
+        Ok(())
+    }
 }
 
 /// Makes a group of a write and a read, as often as `count`.
@@ -258,6 +256,28 @@ fn a_group_whose_end_does_not_come_is_transferred_in_the_end() {
     let answer = ring.ask(&[&header(0xa0, FAIL_NEXT), &[7]], &[1]);
     assert_eq!(answer, Some(vec![0]));
     assert_eq!(bus.transactions(), [["0x50 w[07]"]]);
+}
+
+/// On a thread of the hardware's, what expires while the bus is busy is heard of later.
+#[test]
+fn a_timer_that_expires_as_the_rest_of_its_group_comes_does_not_break_up_the_next() {
+    let bus = Recorder::default();
+    let mut i2c = device(&Arc::new(Adapter::new(bus.clone())));
+    let ask = |i2c: &mut I2c, flags, byte| {
+        let (reply, answer) = reply(1);
+        i2c.handle(0, &[&header(0xa0, flags)[..], &[byte]].concat(), reply);
+        answer
+    };
+    let _first = ask(&mut i2c, FAIL_NEXT, 1);
+    i2c.drained(0);
+    let _rest = ask(&mut i2c, 0, 2);
+    let _second = ask(&mut i2c, FAIL_NEXT, 3);
+    i2c.ready(Token(0));
+    let _rest = ask(&mut i2c, 0, 4);
+    assert_eq!(
+        bus.transactions(),
+        [["0x50 w[01]", "0x50 w[02]"], ["0x50 w[03]", "0x50 w[04]"]]
+    );
 }
 
 #[test]

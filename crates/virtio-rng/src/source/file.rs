@@ -1,59 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
 //! A file or a device, such as `/dev/hwrng`, which is read ahead of the requests by a thread: neither can be polled.
+//!
+//! Guests share the file, its thread and its health test.
 
-use std::collections::VecDeque;
+use std::fs::Metadata;
 use std::io::{self, Read};
 use std::mem;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fs, thread};
 
 use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
-use virtio_backend::{Reply, Timer, Token, Watch};
+use virtio_backend::{Reply, Token, Waker, Watch};
 
 use super::Source;
+use super::ahead::{Ahead, CHUNK};
 use super::health::Health;
-
-/// Reading stops when so many bytes are ahead of the requests: a slow source is not drained for nobody. As many as the
-/// start-up test takes, since they have been read anyway.
-const AHEAD: usize = 1024;
-
-/// Longest read. `/dev/hwrng` returns when it has all that was asked for, and a TPM makes a few hundred bytes a second.
-const CHUNK: usize = 256;
 
 /// How long a source that ended or failed is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A file or a device. Its health is tested, and it may block, end, fail and come back: meanwhile requests wait.
+/// A file or a device that guests share. Its health is tested, and it may block, end, fail and come back: meanwhile
+/// requests wait.
+///
+/// Its thread ends when this and each guest's [source](Self::source) are dropped.
 pub struct File {
     shared: Arc<Shared>,
+    id: Id,
 }
 
+/// What tells a file from others, by whatever path: its file system and its inode.
+type Id = (u64, u64);
+
 impl File {
-    /// Opens `path` and begins to read ahead, for the guest that the log calls `guest`. `watch` is that of its device.
+    /// Opens `path`, and begins to read ahead.
     ///
     /// # Errors
     /// When `path` cannot be opened, or the process is out of file descriptors or threads.
-    pub fn open(guest: &str, path: impl Into<PathBuf>, watch: &Watch) -> io::Result<Self> {
+    pub fn open(path: impl Into<PathBuf>) -> io::Result<Arc<Self>> {
         let path = path.into();
         let file = open_file(&path)?;
-        let kind = file.metadata()?.file_type();
-        if kind.is_dir() {
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        if kind.is_file() {
+        if metadata.is_file() {
             let path = path.display();
-            log::warn!("{guest}: source {path}: a regular file gives the same to all who read it");
+            log::warn!("source {path}: a regular file gives the same each time that it is opened");
         }
-        let shared = Arc::new(Shared {
-            ahead: Mutex::default(),
-            changed: Condvar::new(),
-            wake: watch.timer(Token(1))?,
-        });
+        let shared = Arc::new(Shared::default());
         let reader = Reader {
-            guest: guest.to_owned(),
             path,
             shared: Arc::clone(&shared),
             health: Health::default(),
@@ -64,18 +63,21 @@ impl File {
         thread::Builder::new()
             .name("rng source".into())
             .spawn(move || reader.run(file))?;
-        Ok(Self { shared })
+        let id = id(&metadata);
+        Ok(Arc::new(Self { shared, id }))
     }
-}
 
-impl Source for File {
-    fn answer(&mut self, reply: Reply, length: usize) -> Result<usize, Reply> {
-        let bytes = self.shared.take(length);
-        if bytes.is_empty() {
-            return Err(reply);
+    /// Whether `path` leads to the file that was opened.
+    pub fn is_at(&self, path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|metadata| id(&metadata) == self.id)
+    }
+
+    /// The source of one more guest. `watch` is that of its device.
+    pub fn source(self: &Arc<Self>, watch: &Watch) -> impl Source + use<> {
+        Share {
+            file: Arc::clone(self),
+            waker: Arc::new(watch.waker(Token(1))),
         }
-        reply.send(&bytes);
-        Ok(bytes.len())
     }
 }
 
@@ -86,22 +88,48 @@ impl Drop for File {
     }
 }
 
-/// What the device and the reader share.
+fn id(metadata: &Metadata) -> Id {
+    (metadata.dev(), metadata.ino())
+}
+
+/// What one guest has of a file.
+struct Share {
+    file: Arc<File>,
+    /// The device waits for bytes. Tells the guest from others.
+    waker: Arc<Waker>,
+}
+
+impl Source for Share {
+    fn answer(&mut self, reply: Reply, length: usize) -> Result<(), Reply> {
+        let bytes = self.file.shared.ahead().ask(&self.waker, length);
+        self.file.shared.changed.notify_one();
+        match bytes {
+            // The lock is let go: other guests do not wait for this one's memory.
+            Some(bytes) => {
+                reply.send(&bytes);
+                Ok(())
+            }
+            None => Err(reply),
+        }
+    }
+
+    fn forget(&mut self) {
+        self.file.shared.ahead().forget(&self.waker);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
+/// What the guests and the reader share.
+#[derive(Default)]
 struct Shared {
     ahead: Mutex<Ahead>,
     /// The reader waits for a change of `ahead`.
     changed: Condvar,
-    /// The device waits for bytes: a timer that is due at once wakes its loop, and need not be emptied like an eventfd.
-    wake: Timer,
-}
-
-/// What was read ahead.
-#[derive(Default)]
-struct Ahead {
-    bytes: VecDeque<u8>,
-    /// The device found nothing here.
-    asked: bool,
-    closed: bool,
 }
 
 impl Shared {
@@ -109,28 +137,10 @@ impl Shared {
         self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes up to `length` bytes for the device, which is woken later if there are none.
-    fn take(&self, length: usize) -> Vec<u8> {
-        let mut ahead = self.ahead();
-        let length = length.min(ahead.bytes.len());
-        ahead.asked = length == 0;
-        self.changed.notify_one();
-        ahead.bytes.drain(..length).collect()
-    }
-
-    /// Puts `bytes` where the device finds them.
-    fn put(&self, bytes: Vec<u8>) {
-        let mut ahead = self.ahead();
-        ahead.bytes.extend(bytes);
-        if mem::take(&mut ahead.asked) {
-            self.wake.arm(Duration::ZERO);
-        }
-    }
-
     /// Waits until more is wanted. `false` if nothing is ever going to be.
     fn wanted(&self) -> bool {
-        let full = |ahead: &mut Ahead| ahead.bytes.len() >= AHEAD && !ahead.closed;
-        let ahead = self.changed.wait_while(self.ahead(), full);
+        let rests = |ahead: &mut Ahead| !ahead.is_wanted() && !ahead.closed;
+        let ahead = self.changed.wait_while(self.ahead(), rests);
         !ahead.unwrap_or_else(PoisonError::into_inner).closed
     }
 
@@ -151,7 +161,6 @@ enum Trouble {
 
 /// The thread that reads ahead.
 struct Reader {
-    guest: String,
     path: PathBuf,
     shared: Arc<Shared>,
     health: Health,
@@ -188,15 +197,14 @@ impl Reader {
             if let Err(test) = self.health.test(read) {
                 self.health = Health::default();
                 self.tested.clear();
-                self.shared.ahead().bytes.clear();
+                self.shared.ahead().discard();
                 return Some(Trouble::Unhealthy(test));
             }
             self.tested.extend_from_slice(read);
             if self.health.started() {
-                self.shared.put(mem::take(&mut self.tested));
+                self.shared.ahead().put(self.tested.drain(..));
                 if self.trouble.take().is_some() {
-                    let (guest, path) = (&self.guest, self.path.display());
-                    log::info!("{guest}: source {path}: works again");
+                    log::info!("source {}: works again", self.path.display());
                 }
             }
         }
@@ -205,13 +213,11 @@ impl Reader {
 
     /// Says what the trouble is, once for each change.
     fn report(&mut self, trouble: Trouble) {
-        let (guest, path) = (&self.guest, self.path.display());
+        let path = self.path.display();
         if self.trouble.as_ref().map(mem::discriminant) != Some(mem::discriminant(&trouble)) {
             match &trouble {
-                Trouble::Silent(error) => log::warn!("{guest}: source {path}: {error}"),
-                Trouble::Unhealthy(test) => {
-                    log::error!("{guest}: source {path}: fails the {test} test");
-                }
+                Trouble::Silent(error) => log::warn!("source {path}: {error}"),
+                Trouble::Unhealthy(test) => log::error!("source {path}: fails the {test} test"),
             }
         }
         self.trouble = Some(trouble);

@@ -26,14 +26,17 @@ impl Kernel {
 }
 
 impl Source for Kernel {
-    fn answer(&mut self, reply: Reply, length: usize) -> Result<usize, Reply> {
+    fn answer(&mut self, reply: Reply, length: usize) -> Result<(), Reply> {
         self.bytes.resize(length, 0);
-        let Some(drawn) = self.os.draw(&mut self.bytes) else {
-            return Err(reply);
-        };
-        self.bytes.truncate(drawn);
+        let mut rest = self.bytes.as_mut_slice();
+        while !rest.is_empty() {
+            let Some(left) = self.os.draw(rest).and_then(|drawn| rest.get_mut(drawn..)) else {
+                return Err(reply);
+            };
+            rest = left;
+        }
         reply.send(&self.bytes);
-        Ok(drawn)
+        Ok(())
     }
 }
 

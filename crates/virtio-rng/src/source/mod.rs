@@ -3,6 +3,8 @@
 //! Where random bytes come from.
 
 #[cfg(feature = "daemon")]
+mod ahead;
+#[cfg(feature = "daemon")]
 mod file;
 #[cfg(feature = "daemon")]
 mod health;
@@ -19,19 +21,21 @@ pub use system::System;
 
 /// A source of random bytes for one guest. A cryptographic generator is one as it stands.
 pub trait Source: Send {
-    /// Answers with random bytes, at least one and at most `length`, and says how many. Gives the reply back if there
-    /// are none now, without waiting for any.
+    /// Answers with `length` random bytes. Gives the reply back if there are not so many now, without waiting for them.
     ///
-    /// `length` is neither 0 nor more than the reply's room.
+    /// `length` is neither 0 nor more than the reply's room, nor more than [`MAX_ANSWER`](crate::MAX_ANSWER).
     ///
     /// # Errors
-    /// The reply, to be tried again later.
-    fn answer(&mut self, reply: Reply, length: usize) -> Result<usize, Reply>;
+    /// The reply, to be tried again later with the same `length`, unless the source is to [forget](Self::forget) it.
+    fn answer(&mut self, reply: Reply, length: usize) -> Result<(), Reply>;
+
+    /// The guest was reset: a reply that was given back does not come again.
+    fn forget(&mut self) {}
 }
 
 impl<R: CryptoRng + Send> Source for R {
-    fn answer(&mut self, reply: Reply, length: usize) -> Result<usize, Reply> {
+    fn answer(&mut self, reply: Reply, length: usize) -> Result<(), Reply> {
         reply.fill(length, |piece| self.fill_bytes(piece));
-        Ok(length)
+        Ok(())
     }
 }

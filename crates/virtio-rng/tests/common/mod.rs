@@ -3,8 +3,10 @@
 //! A device and the loop around it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::time::Instant;
+
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use virtio_backend::testing::{Answer, reply};
+use virtio_backend::testing::{Answer, LIMIT, reply};
 use virtio_backend::{Device, Watch};
 use virtio_rng::{Limit, Rng, Source};
 
@@ -20,7 +22,7 @@ impl Guest {
         open: impl FnOnce(&Watch) -> S,
     ) -> Self {
         let watch = Watch::new().unwrap();
-        let rng = Rng::new(Box::new(open(&watch)), limit, &watch).unwrap();
+        let rng = Rng::new("guest", Box::new(open(&watch)), limit, &watch).unwrap();
         Self { rng, watch }
     }
 
@@ -33,20 +35,32 @@ impl Guest {
 
     /// Runs the guest's loop until there is the answer.
     pub(crate) fn wait(&mut self, answer: &Answer) -> Vec<u8> {
+        let start = Instant::now();
         loop {
             if let Some(bytes) = answer.now() {
                 return bytes;
             }
-            let limit = Timespec {
-                tv_sec: 10,
-                tv_nsec: 0,
-            };
-            assert_ne!(
-                poll(&mut [PollFd::new(&self.watch, PollFlags::IN)], Some(&limit)),
-                Ok(0),
-                "no answer"
-            );
-            self.watch.poll(|token| self.rng.ready(token));
+            assert!(start.elapsed() < LIMIT, "no answer");
+            self.turn();
         }
     }
+
+    /// Runs the guest's loop once.
+    pub(crate) fn turn(&mut self) {
+        wait_for(&self.watch);
+        self.watch.poll(|token| self.rng.ready(token));
+    }
+}
+
+/// Waits until something is ready.
+pub(crate) fn wait_for(watch: &Watch) {
+    let limit = Timespec {
+        tv_sec: 10,
+        tv_nsec: 0,
+    };
+    assert_ne!(
+        poll(&mut [PollFd::new(watch, PollFlags::IN)], Some(&limit)),
+        Ok(0),
+        "no answer"
+    );
 }

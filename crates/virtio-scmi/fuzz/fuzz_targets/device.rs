@@ -13,7 +13,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use scmi::{Kind, Profile};
 use virtio_backend::testing::{Answer, Buffers, events, reply};
-use virtio_backend::{Device, Token, Watch};
+use virtio_backend::{Device, Stopped, Token, Watch};
 use virtio_scmi::{
     Access, Agent, Board, Clock, ClockType, Description, Grant, PowerDomain, Regulator, Reset,
     Scmi, Sensor, SensorType, Value, VoltageRange,
@@ -119,10 +119,11 @@ fn description() -> Description {
         sensors: vec![
             Sensor {
                 name: "hot".into(),
-                value: Some(Value::One(i64::MAX)),
-                drift: i64::MAX,
+                value: Some(Value::One(1_000_000_000)),
+                drift: 500_000_000,
                 clock: Some("gate".into()),
-                load: i64::MIN,
+                // To the coldest that there is.
+                load: -500_273_150,
                 trip_points: 2,
                 shared: true,
                 ..Sensor::default()
@@ -130,7 +131,7 @@ fn description() -> Description {
             Sensor {
                 name: "accel".into(),
                 r#type: SensorType::Acceleration,
-                value: Some(Value::Axes([1, i64::MIN, 3])),
+                value: Some(Value::Axes([1, -156_906, 156_906])),
                 intervals: vec![10, 65_535],
                 shared: true,
                 ..Sensor::default()
@@ -166,7 +167,7 @@ fn description() -> Description {
             range: Some(VoltageRange {
                 min: -100,
                 max: 1000,
-                step: 7,
+                step: 11,
             }),
             ramp: 1000,
             shared: true,
@@ -195,9 +196,9 @@ impl World {
                     Access::Switch
                 },
                 max: grant.name.starts_with("a-pll").then_some(200),
-                on: grant.kind == Kind::Clock,
+                on: grant.kind == Kind::CLOCK,
                 device: 1,
-                alias: (grant.kind == Kind::Power).then(|| "mine".into()),
+                alias: (grant.kind == Kind::POWER).then(|| "mine".into()),
                 ..grant.clone()
             });
         let guest = |profile, grants: &[Grant]| {
@@ -273,7 +274,9 @@ impl World {
                 guest.p2a = features & 1 != 0;
                 guest.scmi.negotiated(features);
             }
-            Step::Stop { who, queue } => self.guest(who).scmi.stop(queue),
+            Step::Stop { who, queue } => {
+                self.guest(who).scmi.stop(queue, Stopped::default());
+            }
             Step::Pass { milliseconds } => {
                 self.time.fetch_add(milliseconds.into(), Ordering::Relaxed);
                 self.guests[0].scmi.ready(Token(1));

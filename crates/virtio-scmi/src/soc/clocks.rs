@@ -2,12 +2,13 @@
 
 //! Simulated clocks: rates follow the tree, and a clock runs while somebody wants it or what comes from it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use scmi::{Kind, Status};
+use scmi::{Kind, ResourceId, Status};
 
 use super::tree::Tree;
-use super::values::{Choice, Limits};
+use super::values::Choice;
 use super::{Names, at, at_mut, find, micros, range_is_right};
 use crate::description::{Clock, ClockType, Mistake, RateRange};
 
@@ -19,6 +20,17 @@ const ENABLE_LATENCY: u32 = 1000;
 pub(crate) struct Clocks {
     clocks: Vec<One>,
     tree: Tree,
+    /// What may come from each clock.
+    children: Vec<Vec<ResourceId>>,
+    /// Each clock's place in an order in which it is after what it may come from.
+    ranks: Vec<usize>,
+}
+
+/// What a clock is to be set to for a rate: what a PLL runs at or a divider divides by, or what a mux comes from.
+#[derive(Clone, Copy)]
+pub(super) enum Setting {
+    Value(u64),
+    Parent(ResourceId),
 }
 
 struct One {
@@ -26,13 +38,13 @@ struct One {
     source: ClockType,
     lock_time: Duration,
     dividers: Vec<u64>,
-    parents: Vec<u16>,
+    parents: Vec<ResourceId>,
     /// All that comes from it as muxes are set, directly or not.
-    dependents: Vec<u16>,
+    dependents: Vec<ResourceId>,
     rates: Choice<u64>,
     /// The rate of what has its own; what a divider divides by.
     value: u64,
-    boot: (u64, Option<u16>),
+    boot: (u64, Option<ResourceId>),
 }
 
 impl Clocks {
@@ -45,6 +57,7 @@ impl Clocks {
             parents.push(parent);
         }
         all.tree = Tree::new(parents.into_iter());
+        all.children = all.children();
         let order = all.order().map_err(|index| {
             let key = if clocks
                 .get(index)
@@ -56,33 +69,37 @@ impl Clocks {
             };
             (index, Mistake::new(key, "it would come from itself"))
         })?;
-        for index in order {
+        all.ranks = vec![0; clocks.len()];
+        for (rank, &index) in order.iter().enumerate() {
+            *at_mut(&mut all.ranks, index).unwrap_or(&mut 0) = rank;
             all.above(index, |dependents| dependents.push(index));
-            let rates = all.boot_rates(index);
-            let mistake = Mistake::new("dividers", "they leave nothing of its parent's rate");
-            if let (Some(one), Some(rates)) = (at_mut(&mut all.clocks, index).ok(), rates) {
-                if rates.first() == Some(&0) {
-                    return Err((index.into(), mistake));
-                }
-                one.rates = Choice::List(rates);
+            if all.rates_now(index).is_some_and(|rates| rates.contains(&0)) {
+                let mistake = Mistake::new("dividers", "they leave nothing of its parent's rate");
+                return Err((index.0.into(), mistake));
             }
+            all.refresh(index);
         }
         Ok(all)
     }
 
     /// All clocks, each after what it may come from; or one that comes from itself.
-    fn order(&self) -> Result<Vec<u16>, usize> {
+    fn order(&self) -> Result<Vec<ResourceId>, usize> {
         let mut waits: Vec<_> = self.clocks.iter().map(|one| one.parents.len()).collect();
-        let mut order: Vec<u16> = (0..)
+        let mut order: Vec<ResourceId> = (0..)
+            .map(ResourceId)
             .zip(&waits)
             .filter(|(_, waits)| **waits == 0)
             .map(|(index, _)| index)
             .collect();
-        let children = self.children();
         let mut next = 0;
         while let Some(&index) = order.get(next) {
             next += 1;
-            for &child in children.get(usize::from(index)).into_iter().flatten() {
+            for &child in self
+                .children
+                .get(usize::from(index.0))
+                .into_iter()
+                .flatten()
+            {
                 if let Ok(waits) = at_mut(&mut waits, child) {
                     *waits = waits.saturating_sub(1);
                     if *waits == 0 {
@@ -98,9 +115,9 @@ impl Clocks {
     }
 
     /// What may come from each clock.
-    fn children(&self) -> Vec<Vec<u16>> {
+    fn children(&self) -> Vec<Vec<ResourceId>> {
         let mut children = vec![Vec::new(); self.clocks.len()];
-        for (index, one) in (0..).zip(&self.clocks) {
+        for (index, one) in (0..).map(ResourceId).zip(&self.clocks) {
             for &parent in &one.parents {
                 if let Ok(children) = at_mut(&mut children, parent) {
                     children.push(index);
@@ -111,7 +128,7 @@ impl Clocks {
     }
 
     /// Changes what follows each clock that `clock` comes from.
-    fn above(&mut self, mut clock: u16, change: impl Fn(&mut Vec<u16>)) {
+    fn above(&mut self, mut clock: ResourceId, change: impl Fn(&mut Vec<ResourceId>)) {
         while let Some(parent) = self.tree.parent(clock) {
             if let Ok(parent) = at_mut(&mut self.clocks, parent) {
                 change(&mut parent.dependents);
@@ -120,8 +137,8 @@ impl Clocks {
         }
     }
 
-    /// The rates that a clock can have as long as what is above is as at boot; `None` if they are given.
-    fn boot_rates(&self, index: u16) -> Option<Vec<u64>> {
+    /// The rates that a clock can have as what is above is now; `None` if they are given.
+    fn rates_now(&self, index: ResourceId) -> Option<Vec<u64>> {
         let one = at(&self.clocks, index).ok()?;
         let mut rates = match one.source {
             ClockType::Oscillator | ClockType::Pll => return None,
@@ -144,11 +161,25 @@ impl Clocks {
         Some(rates)
     }
 
-    pub(super) fn choice(&self, clock: u16) -> Result<&Choice<u64>, Status> {
+    /// Has a clock and what may come from it have the rates that they can have now.
+    fn refresh(&mut self, clock: ResourceId) {
+        let rank = |ranks: &[usize], clock| (at(ranks, clock).map_or(0, |rank| *rank), clock);
+        let mut changed = BTreeSet::from([rank(&self.ranks, clock)]);
+        while let Some((_, clock)) = changed.pop_first() {
+            let rates = self.rates_now(clock);
+            if let (Ok(one), Some(rates)) = (at_mut(&mut self.clocks, clock), rates) {
+                one.rates = Choice::List(rates);
+            }
+            let children = at(&self.children, clock).into_iter().flatten();
+            changed.extend(children.map(|&child| rank(&self.ranks, child)));
+        }
+    }
+
+    pub(super) fn choice(&self, clock: ResourceId) -> Result<&Choice<u64>, Status> {
         Ok(&at(&self.clocks, clock)?.rates)
     }
 
-    pub(super) fn describe(&self, clock: u16) -> Result<scmi::Clock<'_>, Status> {
+    pub(super) fn describe(&self, clock: ResourceId) -> Result<scmi::Clock<'_>, Status> {
         let one = at(&self.clocks, clock)?;
         Ok(scmi::Clock {
             name: one.name.as_bytes(),
@@ -160,7 +191,7 @@ impl Clocks {
     }
 
     /// Whether there is a rate to be set, or a parent to be chosen.
-    pub(crate) fn is_settable(&self, clock: u16) -> bool {
+    pub(crate) fn is_settable(&self, clock: ResourceId) -> bool {
         let source = at(&self.clocks, clock).map(|one| one.source);
         matches!(
             source,
@@ -168,12 +199,12 @@ impl Clocks {
         )
     }
 
-    pub(super) fn switch(&mut self, clock: u16, on: bool) {
+    pub(super) fn switch(&mut self, clock: ResourceId, on: bool) {
         self.tree.want(clock, on);
     }
 
     /// At how many hertz a clock runs or would run.
-    pub(super) fn rate(&self, clock: u16) -> Result<u64, Status> {
+    pub(super) fn rate(&self, clock: ResourceId) -> Result<u64, Status> {
         let (mut clock, mut divider) = (clock, 1u64);
         loop {
             let one = at(&self.clocks, clock)?;
@@ -189,13 +220,13 @@ impl Clocks {
     }
 
     /// At how many hertz a clock runs: 0 if it does not.
-    pub(super) fn frequency(&self, clock: u16) -> Result<u64, Status> {
+    pub(super) fn frequency(&self, clock: ResourceId) -> Result<u64, Status> {
         let rate = self.rate(clock)?;
         Ok(if self.tree.runs(clock) { rate } else { 0 })
     }
 
     /// How much of what a clock can do it does, in thousandths.
-    pub(super) fn load(&self, clock: u16) -> u64 {
+    pub(super) fn load(&self, clock: ResourceId) -> u64 {
         let ends = at(&self.clocks, clock).map(|one| one.rates.ends());
         let most = ends.ok().flatten().map_or(0, |(_, highest)| highest);
         let now = self.frequency(clock).unwrap_or(0);
@@ -205,47 +236,50 @@ impl Clocks {
             .min(1000)
     }
 
-    /// Comes as near to `rate` as what is above and the agent's limits allow, from below if it can. Returns how long
-    /// that takes.
-    pub(super) fn set_rate(
-        &mut self,
-        clock: u16,
-        rate: u64,
-        limits: Option<&Limits>,
-    ) -> Result<Duration, Status> {
+    /// What a clock is to be set to for a rate, if it can have it as what is above is now.
+    pub(super) fn setting(&self, clock: ResourceId, rate: u64) -> Result<Setting, Status> {
         let one = at(&self.clocks, clock)?;
-        match one.source {
-            ClockType::Oscillator | ClockType::Gate => Err(Status::Denied),
-            ClockType::Pll => {
-                let one = at_mut(&mut self.clocks, clock)?;
-                one.value = rate;
-                Ok(one.lock_time)
-            }
+        let setting = match one.source {
+            ClockType::Oscillator | ClockType::Gate => return Err(Status::Denied),
+            ClockType::Pll => Some(Setting::Value(rate)),
             ClockType::Divider => {
-                let parent = self.tree.parent(clock).ok_or(Status::GenericError)?;
-                let whole = self.rate(parent)?;
-                let dividers = one.dividers.iter().copied();
-                let rate_by = |by| whole.checked_div(by).unwrap_or(0);
-                let value = nearest(dividers, rate, limits, rate_by)?;
-                at_mut(&mut self.clocks, clock)?.value = value;
-                Ok(Duration::ZERO)
+                let whole = self.rate(self.tree.parent(clock).ok_or(Status::GenericError)?)?;
+                let mut dividers = one.dividers.iter().copied();
+                let by = dividers.find(|by| whole.checked_div(*by) == Some(rate));
+                by.map(Setting::Value)
             }
             ClockType::Mux => {
-                let parents = one.parents.iter().copied();
-                let rate_of = |parent| self.rate(parent).unwrap_or(0);
-                let parent = nearest(parents, rate, limits, rate_of)?;
-                self.set_parent(clock, parent);
-                Ok(Duration::ZERO)
+                let mut parents = one.parents.iter().copied();
+                let parent = parents.find(|parent| self.rate(*parent) == Ok(rate));
+                parent.map(Setting::Parent)
+            }
+        };
+        setting.ok_or(Status::InvalidParameters)
+    }
+
+    /// How long it takes until a clock runs at another rate.
+    pub(super) fn lock_time(&self, clock: ResourceId) -> Duration {
+        at(&self.clocks, clock).map_or(Duration::ZERO, |one| one.lock_time)
+    }
+
+    pub(super) fn set(&mut self, clock: ResourceId, setting: Setting) {
+        match setting {
+            Setting::Parent(parent) => self.set_parent(clock, parent),
+            Setting::Value(value) => {
+                if let Ok(one) = at_mut(&mut self.clocks, clock) {
+                    one.value = value;
+                }
+                self.refresh(clock);
             }
         }
     }
 
-    pub(super) fn parent(&self, clock: u16) -> Result<u16, Status> {
+    pub(super) fn parent(&self, clock: ResourceId) -> Result<ResourceId, Status> {
         self.tree.parent(clock).ok_or(Status::NotSupported)
     }
 
     /// With it goes what comes from it.
-    pub(super) fn set_parent(&mut self, clock: u16, parent: u16) {
+    pub(super) fn set_parent(&mut self, clock: ResourceId, parent: ResourceId) {
         let Ok(one) = at(&self.clocks, clock) else {
             return;
         };
@@ -257,51 +291,44 @@ impl Clocks {
         });
         self.tree.set_parent(clock, parent);
         self.above(clock, |dependents| dependents.extend(&moved));
+        self.refresh(clock);
     }
 
-    pub(super) fn restore(&mut self, clock: u16) -> Result<(), Status> {
+    pub(super) fn restore(&mut self, clock: ResourceId) -> Result<(), Status> {
         let one = at_mut(&mut self.clocks, clock)?;
         let (value, parent) = one.boot;
         one.value = value;
-        if let Some(parent) = parent {
-            self.set_parent(clock, parent);
+        match parent {
+            Some(parent) => self.set_parent(clock, parent),
+            None => self.refresh(clock),
         }
         Ok(())
     }
 }
 
-/// The choice with the highest rate up to `wanted`; if there is none the one with the lowest. Those beyond limits are
-/// none.
-fn nearest<T: Copy>(
-    choices: impl Iterator<Item = T>,
-    wanted: u64,
-    limits: Option<&Limits>,
-    rate: impl Fn(T) -> u64,
-) -> Result<T, Status> {
-    let key = |choice: &T| match rate(*choice) {
-        below if below <= wanted => (true, below),
-        above => (false, u64::MAX - above),
-    };
-    let is_within = |choice: &T| limits.is_none_or(|limits| limits.contains(&rate(*choice).into()));
-    let nearest = choices.filter(is_within).max_by_key(key);
-    nearest.ok_or(Status::InvalidParameters)
+/// What a mux can come from.
+fn parents(clock: &Clock, names: &Names) -> Result<Vec<ResourceId>, Mistake> {
+    let mut parents = Vec::new();
+    for (element, name) in clock.parents.iter().enumerate() {
+        let parent = find(names, Kind::CLOCK, "parents", name);
+        let parent = parent.map_err(|mistake| mistake.at(element))?;
+        if parents.contains(&parent) {
+            let twice = format!("{name:?} is there twice");
+            return Err(Mistake::new("parents", twice).at(element));
+        }
+        parents.push(parent);
+    }
+    Ok(parents)
 }
 
 impl One {
-    fn new(clock: &Clock, names: &Names) -> Result<(Self, Option<u16>), Mistake> {
+    fn new(clock: &Clock, names: &Names) -> Result<(Self, Option<ResourceId>), Mistake> {
         unused(clock)?;
-        let mut parents = Vec::new();
-        for name in &clock.parents {
-            let parent = find(names, Kind::Clock, "parents", name)?;
-            if parents.contains(&parent) {
-                return Err(Mistake::new("parents", format!("{name:?} is there twice")));
-            }
-            parents.push(parent);
-        }
+        let mut parents = parents(clock, names)?;
         let mut parent = clock
             .parent
             .as_ref()
-            .map(|name| find(names, Kind::Clock, "parent", name))
+            .map(|name| find(names, Kind::CLOCK, "parent", name))
             .transpose()?;
         let missing = |key| {
             Err(Mistake::new(
@@ -326,15 +353,7 @@ impl One {
                 Some(rate) if rate != 0 => (rate, choice(clock, rate)?),
                 _ => return missing("rate"),
             },
-            ClockType::Divider => match clock.dividers.first() {
-                Some(&first) if !clock.dividers.contains(&0) => (first, Choice::List(Vec::new())),
-                _ => {
-                    return Err(Mistake::new(
-                        "dividers",
-                        "a divider has some, and none is 0",
-                    ));
-                }
-            },
+            ClockType::Divider => (first_divider(clock)?, Choice::List(Vec::new())),
             ClockType::Mux | ClockType::Gate => (0, Choice::List(Vec::new())),
         };
         let one = Self {
@@ -352,6 +371,21 @@ impl One {
     }
 }
 
+/// By what a divider divides at boot.
+fn first_divider(clock: &Clock) -> Result<u64, Mistake> {
+    let mistake = |what: &str| Mistake::new("dividers", what);
+    let mut seen = BTreeSet::new();
+    for divider in &clock.dividers {
+        if !seen.insert(divider) {
+            return Err(mistake(&format!("{divider} is there twice")));
+        }
+    }
+    let first = clock.dividers.first().copied();
+    first
+        .filter(|_| !seen.contains(&0))
+        .ok_or_else(|| mistake("a divider has some, and none is 0"))
+}
+
 /// What an oscillator or a PLL can be set to, of which it has one rate at boot.
 fn choice(clock: &Clock, rate: u64) -> Result<Choice<u64>, Mistake> {
     if clock.r#type == ClockType::Oscillator {
@@ -362,7 +396,7 @@ fn choice(clock: &Clock, rate: u64) -> Result<Choice<u64>, Mistake> {
             if !range_is_right(min, max, step) || min == 0 {
                 return Err(Mistake::new(
                     "range",
-                    "not from a lowest above 0 to a highest, in steps",
+                    "not from a lowest above 0 to a highest, in whole steps",
                 ));
             }
             Choice::Range {

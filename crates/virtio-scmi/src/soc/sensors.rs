@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use scmi::{Kind, Status, Values};
+use scmi::{Kind, ResourceId, Status, Values};
 
 use super::clocks::Clocks;
 use super::supplies::Regulators;
@@ -37,6 +37,9 @@ const ACCELERATION: scmi::SensorRange = scmi::SensorRange {
     highest: 156_906,
 };
 
+/// Nothing is colder, in thousandths of °C.
+const COLDEST: i64 = -273_150;
+
 /// The same for all sensors, and short: Linux knows an axis by what is behind the `_`, and what has more than 15
 /// characters loses that where names are not asked for.
 const AXES: [&str; 3] = ["accel_X", "accel_Y", "accel_Z"];
@@ -50,8 +53,8 @@ struct One {
     /// Of each axis, in thousandths of the unit.
     values: [i64; 3],
     drift: i64,
-    load: Option<(u16, i64)>,
-    regulator: Option<u16>,
+    load: Option<(ResourceId, i64)>,
+    regulator: Option<ResourceId>,
     trip_points: u8,
     /// As SENSOR_LIST_UPDATE_INTERVALS has them.
     intervals: Vec<u32>,
@@ -77,7 +80,7 @@ impl Sensors {
         ))
     }
 
-    pub(super) fn describe(&self, sensor: u16) -> Result<scmi::Sensor<'_>, Status> {
+    pub(super) fn describe(&self, sensor: ResourceId) -> Result<scmi::Sensor<'_>, Status> {
         let one = at(&self.0, sensor)?;
         Ok(scmi::Sensor {
             scale: one.scale(&one.name, None),
@@ -93,19 +96,23 @@ impl Sensors {
         })
     }
 
-    pub(super) fn axis(&self, sensor: u16, axis: u8) -> Result<scmi::Axis<'_>, Status> {
+    pub(super) fn axis(&self, sensor: ResourceId, axis: u8) -> Result<scmi::Axis<'_>, Status> {
         let one = at(&self.0, sensor)?;
-        let name = at(&AXES, axis.into())?;
+        let name = at(&AXES, ResourceId(axis.into()))?;
         Ok(one.scale(name, Some(ACCELERATION)))
     }
 
-    pub(super) fn switch(&mut self, sensor: u16, on: bool) -> Result<(), Status> {
+    pub(super) fn switch(&mut self, sensor: ResourceId, on: bool) -> Result<(), Status> {
         at_mut(&mut self.0, sensor)?.on = on;
         Ok(())
     }
 
     /// Each so many nanoseconds; 0 is as often as it does if nobody asks.
-    pub(super) fn set_interval(&mut self, sensor: u16, nanoseconds: u64) -> Result<(), Status> {
+    pub(super) fn set_interval(
+        &mut self,
+        sensor: ResourceId,
+        nanoseconds: u64,
+    ) -> Result<(), Status> {
         let one = at_mut(&mut self.0, sensor)?;
         one.interval = match nanoseconds {
             0 => one.first_interval,
@@ -115,14 +122,14 @@ impl Sensors {
     }
 
     /// How often it measures by itself, if it does.
-    pub(super) fn interval(&self, sensor: u16) -> Result<Option<Duration>, Status> {
+    pub(super) fn interval(&self, sensor: ResourceId) -> Result<Option<Duration>, Status> {
         let one = at(&self.0, sensor)?;
         Ok(one.on.then_some(one.interval))
     }
 
     pub(super) fn measure(
         &mut self,
-        sensor: u16,
+        sensor: ResourceId,
         now: Duration,
         clocks: &Clocks,
         regulators: &Regulators,
@@ -151,10 +158,10 @@ impl Sensors {
         Ok(())
     }
 
-    pub(super) fn reading(&self, sensor: u16, axis: u8) -> Result<scmi::Reading, Status> {
+    pub(super) fn reading(&self, sensor: ResourceId, axis: u8) -> Result<scmi::Reading, Status> {
         let one = at(&self.0, sensor)?;
         Ok(scmi::Reading {
-            value: *at(&one.measured, axis.into())?,
+            value: *at(&one.measured, ResourceId(axis.into()))?,
             timestamp: u64::try_from(one.when.as_nanos()).unwrap_or(u64::MAX),
         })
     }
@@ -204,10 +211,15 @@ impl One {
         }
         let clock = sensor.clock.as_ref();
         let clock = clock
-            .map(|name| find(names, Kind::Clock, "clock", name))
+            .map(|name| find(names, Kind::CLOCK, "clock", name))
             .transpose()?;
         let regulator = sensor.regulator.as_ref();
-        let regulator = regulator.map(|name| find(names, Kind::Voltage, "regulator", name));
+        let regulator = regulator.map(|name| find(names, Kind::VOLTAGE, "regulator", name));
+        if clock.is_some() && sensor.load == 0 {
+            let missing = "load says how far it goes up with it";
+            return Err(Mistake::new("clock", missing));
+        }
+        can_be_read(sensor, &values)?;
         let intervals = intervals(sensor)?;
         let first_interval =
             Duration::from_millis(intervals.first().copied().unwrap_or(1000).into());
@@ -243,6 +255,36 @@ impl One {
             range,
         }
     }
+}
+
+/// Whether all that the sensor will measure is something that it can. Linux has a temperature in an
+/// int, and on 32 bits all other readings too.
+fn can_be_read(sensor: &Sensor, values: &[i64; 3]) -> Result<(), Mistake> {
+    let (lowest, highest) = match sensor.r#type {
+        SensorType::Acceleration => (ACCELERATION.lowest, ACCELERATION.highest),
+        SensorType::Temperature => (COLDEST, i32::MAX.into()),
+        _ => (i32::MIN.into(), i32::MAX.into()),
+    };
+    let drift = sensor.drift.saturating_abs();
+    let changes = [
+        ("value", 0),
+        ("drift", drift.saturating_neg()),
+        ("drift", drift),
+        ("load", sensor.load.saturating_sub(drift)),
+        ("load", sensor.load.saturating_add(drift)),
+    ];
+    for (key, change) in changes {
+        for reading in values.iter().map(|value| value.saturating_add(change)) {
+            if !(lowest..=highest).contains(&reading) {
+                let range = format!("{lowest} to {highest}, in thousandths of the unit");
+                return Err(Mistake::new(
+                    key,
+                    format!("{reading} is not within {range}"),
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// In milliseconds.

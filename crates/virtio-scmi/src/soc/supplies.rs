@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use scmi::{Kind, Status};
+use scmi::{Kind, ResourceId, Status};
 
 use super::tree::Tree;
 use super::values::Choice;
@@ -25,7 +25,7 @@ impl Domains {
     pub(super) fn new(domains: &[PowerDomain], names: &Names) -> Result<Self, Wrong> {
         let parent = |(index, domain): (usize, &PowerDomain)| {
             let parent = domain.parent.as_ref();
-            let parent = parent.map(|name| find(names, Kind::Power, "parent", name));
+            let parent = parent.map(|name| find(names, Kind::POWER, "parent", name));
             parent.transpose().map_err(|mistake| (index, mistake))
         };
         let parents: Vec<_> = domains
@@ -33,15 +33,15 @@ impl Domains {
             .enumerate()
             .map(parent)
             .collect::<Result<_, _>>()?;
-        for index in (0..).take(parents.len()) {
-            let up = |index: &u16| *at(&parents, *index).ok()?;
+        for index in (0..).map(ResourceId).take(parents.len()) {
+            let up = |index: &ResourceId| *at(&parents, *index).ok()?;
             // Whoever is further up than there are domains goes round in circles.
             if std::iter::successors(Some(index), up)
                 .nth(parents.len())
                 .is_some()
             {
                 return Err((
-                    index.into(),
+                    index.0.into(),
                     Mistake::new("parent", "it would be within itself"),
                 ));
             }
@@ -52,15 +52,15 @@ impl Domains {
         })
     }
 
-    pub(super) fn name(&self, domain: u16) -> Result<&[u8], Status> {
+    pub(super) fn name(&self, domain: ResourceId) -> Result<&[u8], Status> {
         Ok(at(&self.names, domain)?.as_bytes())
     }
 
-    pub(super) fn switch(&mut self, domain: u16, on: bool) {
+    pub(super) fn switch(&mut self, domain: ResourceId, on: bool) {
         self.tree.want(domain, on);
     }
 
-    pub(super) fn is_up(&self, domain: u16) -> Result<bool, Status> {
+    pub(super) fn is_up(&self, domain: ResourceId) -> Result<bool, Status> {
         self.name(domain)?;
         Ok(self.tree.runs(domain))
     }
@@ -94,11 +94,14 @@ impl Regulators {
         ))
     }
 
-    pub(super) fn choice(&self, regulator: u16) -> Result<&Choice<i32>, Status> {
+    pub(super) fn choice(&self, regulator: ResourceId) -> Result<&Choice<i32>, Status> {
         Ok(&at(&self.0, regulator)?.levels)
     }
 
-    pub(super) fn describe(&self, regulator: u16) -> Result<scmi::VoltageDomain<'_>, Status> {
+    pub(super) fn describe(
+        &self,
+        regulator: ResourceId,
+    ) -> Result<scmi::VoltageDomain<'_>, Status> {
         let one = at(&self.0, regulator)?;
         Ok(scmi::VoltageDomain {
             name: one.name.as_bytes(),
@@ -106,7 +109,7 @@ impl Regulators {
         })
     }
 
-    pub(super) fn switch(&mut self, regulator: u16, on: bool) -> Result<(), Status> {
+    pub(super) fn switch(&mut self, regulator: ResourceId, on: bool) -> Result<(), Status> {
         let one = at_mut(&mut self.0, regulator)?;
         one.on = on;
         // Nothing to go up or down from.
@@ -115,32 +118,43 @@ impl Regulators {
     }
 
     /// One of those that it can be set to, which Linux insists on: on its way from one to another the next below.
-    pub(super) fn level(&self, regulator: u16, now: Duration) -> Result<i32, Status> {
+    pub(super) fn level(&self, regulator: ResourceId, now: Duration) -> Result<i32, Status> {
         let one = at(&self.0, regulator)?;
         Ok(below(&one.levels, one.level(now)))
     }
 
     /// In microvolts, 0 while it is off.
-    pub(super) fn output(&self, regulator: u16, now: Duration) -> Result<i32, Status> {
+    pub(super) fn output(&self, regulator: ResourceId, now: Duration) -> Result<i32, Status> {
         let one = at(&self.0, regulator)?;
         Ok(if one.on { one.level(now) } else { 0 })
     }
 
-    /// Returns how long it takes until the level is there.
-    pub(super) fn set_level(
-        &mut self,
-        regulator: u16,
+    /// How long it would take to get to a level.
+    pub(super) fn ramp_time(
+        &self,
+        regulator: ResourceId,
         level: i32,
         now: Duration,
     ) -> Result<Duration, Status> {
+        let one = at(&self.0, regulator)?;
+        let from = if one.on { one.level(now) } else { level };
+        Ok(time(from, level, one.ramp))
+    }
+
+    pub(super) fn set_level(
+        &mut self,
+        regulator: ResourceId,
+        level: i32,
+        now: Duration,
+    ) -> Result<(), Status> {
         let one = at_mut(&mut self.0, regulator)?;
         one.from = if one.on { one.level(now) } else { level };
         one.to = level;
         one.since = now;
-        Ok(time(one.from, one.to, one.ramp))
+        Ok(())
     }
 
-    pub(super) fn restore(&mut self, regulator: u16) -> Result<(), Status> {
+    pub(super) fn restore(&mut self, regulator: ResourceId) -> Result<(), Status> {
         let one = at_mut(&mut self.0, regulator)?;
         (one.from, one.to) = (one.boot, one.boot);
         Ok(())
@@ -198,7 +212,7 @@ fn choice(regulator: &Regulator) -> Result<Choice<i32>, Mistake> {
             if !range_is_right(min, max, step) {
                 return Err(Mistake::new(
                     "range",
-                    "not from a lowest to a highest, in steps",
+                    "not from a lowest to a highest, in whole steps",
                 ));
             }
             Choice::Range {
@@ -263,7 +277,7 @@ impl Lines {
         ))
     }
 
-    pub(super) fn describe(&self, line: u16) -> Result<scmi::ResetDomain<'_>, Status> {
+    pub(super) fn describe(&self, line: ResourceId) -> Result<scmi::ResetDomain<'_>, Status> {
         let line = at(&self.0, line)?;
         Ok(scmi::ResetDomain {
             name: line.name.as_bytes(),
@@ -271,19 +285,16 @@ impl Lines {
         })
     }
 
-    pub(super) fn switch(&mut self, line: u16, on: bool) -> Result<(), Status> {
+    pub(super) fn switch(&mut self, line: ResourceId, on: bool) -> Result<(), Status> {
         at_mut(&mut self.0, line)?.runs = on;
         Ok(())
     }
 
-    /// Returns how long that takes.
-    pub(super) fn reset(&mut self, line: u16) -> Result<Duration, Status> {
-        let line = at_mut(&mut self.0, line)?;
-        line.runs = true;
-        Ok(line.latency)
+    pub(super) fn latency(&self, line: ResourceId) -> Result<Duration, Status> {
+        Ok(at(&self.0, line)?.latency)
     }
 
-    pub(super) fn runs(&self, line: u16) -> Result<bool, Status> {
+    pub(super) fn runs(&self, line: ResourceId) -> Result<bool, Status> {
         Ok(at(&self.0, line)?.runs)
     }
 }

@@ -5,6 +5,8 @@
 //! Somebody who wants a clock wants what it comes from. So nobody stops what another one uses by letting go of what
 //! they both depend on.
 
+use scmi::ResourceId;
+
 /// Nodes, of which each runs while it is wanted itself or something below it runs. There are no circles.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
@@ -13,14 +15,14 @@ pub(super) struct Tree {
 
 #[derive(Debug)]
 struct Node {
-    parent: Option<u16>,
+    parent: Option<ResourceId>,
     wanted: bool,
     /// Reasons for it to run: that it is wanted, and each node below it that runs.
     reasons: u32,
 }
 
 impl Tree {
-    pub(super) fn new(parents: impl Iterator<Item = Option<u16>>) -> Self {
+    pub(super) fn new(parents: impl Iterator<Item = Option<ResourceId>>) -> Self {
         let node = |parent| Node {
             parent,
             wanted: false,
@@ -31,17 +33,17 @@ impl Tree {
         }
     }
 
-    pub(super) fn runs(&self, node: u16) -> bool {
-        let node = self.nodes.get(usize::from(node));
+    pub(super) fn runs(&self, node: ResourceId) -> bool {
+        let node = self.nodes.get(usize::from(node.0));
         node.is_some_and(|node| node.reasons != 0)
     }
 
-    pub(super) fn parent(&self, node: u16) -> Option<u16> {
-        self.nodes.get(usize::from(node))?.parent
+    pub(super) fn parent(&self, node: ResourceId) -> Option<ResourceId> {
+        self.nodes.get(usize::from(node.0))?.parent
     }
 
-    pub(super) fn want(&mut self, node: u16, wanted: bool) {
-        let Some(one) = self.nodes.get_mut(usize::from(node)) else {
+    pub(super) fn want(&mut self, node: ResourceId, wanted: bool) {
+        let Some(one) = self.nodes.get_mut(usize::from(node.0)) else {
             return;
         };
         if one.wanted != wanted {
@@ -50,9 +52,9 @@ impl Tree {
         }
     }
 
-    pub(super) fn set_parent(&mut self, node: u16, parent: u16) {
+    pub(super) fn set_parent(&mut self, node: ResourceId, parent: ResourceId) {
         let runs = self.runs(node);
-        let Some(one) = self.nodes.get_mut(usize::from(node)) else {
+        let Some(one) = self.nodes.get_mut(usize::from(node.0)) else {
             return;
         };
         let before = one.parent.replace(parent);
@@ -64,8 +66,8 @@ impl Tree {
     }
 
     /// One reason more or fewer, which may be one for what is above too.
-    fn count(&mut self, mut node: Option<u16>, more: bool) {
-        while let Some(one) = node.and_then(|node| self.nodes.get_mut(usize::from(node))) {
+    fn count(&mut self, mut node: Option<ResourceId>, more: bool) {
+        while let Some(one) = node.and_then(|node| self.nodes.get_mut(usize::from(node.0))) {
             let before = one.reasons;
             one.reasons = match more {
                 true => before.saturating_add(1),

@@ -13,7 +13,7 @@ pub(crate) type Limits = RangeInclusive<i128>;
 pub(super) enum Choice<T> {
     /// Ascending.
     List(Vec<T>),
-    /// Each of the steps from the lowest on, and the highest.
+    /// Each of the steps from the lowest to the highest.
     Range { lowest: T, highest: T, step: T },
 }
 
@@ -33,14 +33,16 @@ impl<T: Copy + Ord + Into<i128> + TryFrom<i128>> Choice<T> {
         }
     }
 
-    /// What is within limits.
+    /// What is within limits: at least one value, as drivers rely on that. If there is none, it is one that is beyond
+    /// them, which the agent is not allowed to set.
     pub(super) fn within(&self, limits: &Limits) -> Values<'_, T> {
         let (min, max) = (*limits.start(), *limits.end());
         match *self {
             Self::List(ref list) => {
                 let first = list.partition_point(|&one| one.into() < min);
                 let end = list.partition_point(|&one| one.into() <= max);
-                Values::List(list.get(first..end).unwrap_or_default())
+                let first = first.min(list.len().saturating_sub(1));
+                Values::List(list.get(first..end.max(first + 1)).unwrap_or_default())
             }
             Self::Range {
                 lowest,
@@ -74,12 +76,16 @@ impl<T: Copy + Ord + Into<i128> + TryFrom<i128>> Choice<T> {
             return Err("min or max is beyond what it can be set to");
         }
         let limits = min.unwrap_or(i64::MIN).into()..=max.unwrap_or(i64::MAX).into();
-        match self.within(&limits) {
-            Values::List([]) => Err("nothing is from min to max"),
+        let is_within = |value: T| limits.contains(&value.into());
+        let is_some = match self.within(&limits) {
+            Values::List(list) => list.iter().any(|value| is_within(*value)),
             Values::Range {
                 lowest, highest, ..
-            } if lowest > highest => Err("nothing is from min to max"),
-            _ => Ok(limits),
+            } => lowest <= highest,
+        };
+        match is_some {
+            true => Ok(limits),
+            false => Err("nothing is from min to max"),
         }
     }
 

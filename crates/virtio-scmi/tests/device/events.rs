@@ -69,8 +69,8 @@ fn a_driver_without_buffers_loses_no_delayed_response_and_hears_the_latest_of_th
     let host = Host::new();
     let mut guest = host.guest();
     let mut other = host.guest_with(&[
-        full(scmi::Kind::Clock, "pll"),
-        full(scmi::Kind::Power, "soc"),
+        full(scmi::Kind::CLOCK, "pll"),
+        full(scmi::Kind::POWER, "soc"),
     ]);
     guest.boot(0);
     other.boot(0);
@@ -112,7 +112,7 @@ fn a_driver_without_buffers_loses_no_delayed_response_and_hears_the_latest_of_th
 fn what_another_guest_does_wakes_who_wants_to_know() {
     let host = Host::new();
     let mut guest = host.guest();
-    let mut other = host.guest_with(&[full(scmi::Kind::Power, "soc")]);
+    let mut other = host.guest_with(&[full(scmi::Kind::POWER, "soc")]);
     guest.boot(4);
     guest.ask(&[0x4406, 0, 1]);
     guest.poll();

@@ -12,7 +12,7 @@ const MHZ: i64 = 1_000_000;
 fn a_clock_runs_with_what_it_comes_from_while_it_is_wanted() {
     let host = Host::new();
     let mut guest = host.guest();
-    let rates = |host: &Host| [0, 1, 2, 3, 4].map(|clock| host.state(Kind::Clock, clock) / MHZ);
+    let rates = |host: &Host| [0, 1, 2, 3, 4].map(|clock| host.state(Kind::CLOCK, clock) / MHZ);
     assert_eq!(rates(&host), [0; 5]);
     // Its gate, and those above.
     assert_eq!(guest.ask(&[0x5007, 4, 1, 0]), [0x5007, SUCCESS]);
@@ -50,20 +50,28 @@ fn rates_follow_the_tree() {
         [0x5005, SUCCESS]
     );
     assert_eq!(rate(&mut guest, 2), [400_000_000, 0]);
-    // A mux finds the parent that has the rate.
+    // A mux can have what its parents have now, and finds the parent that has the rate.
     assert_eq!(
         guest.ask(&[0x5004, 3, 0])[2..],
-        [2, 24_000_000, 0, 200_000_000, 0]
+        [2, 24_000_000, 0, 400_000_000, 0]
     );
     assert_eq!(
         guest.ask(&[0x5005, 0, 3, 200_000_000, 0]),
         [0x5005, SUCCESS]
     );
     assert_eq!(guest.ask(&[0x500e, 3]), [0x500e, SUCCESS, 0]);
-    // None has it now: the nearest below is osc. With 8 as the divider it has half.
     guest.ask(&[0x5005, 0, 2, 100_000_000, 0]);
+    // What none has any longer cannot be had.
     assert_eq!(
         guest.ask(&[0x5005, 0, 3, 200_000_000, 0]),
+        [0x5005, INVALID_PARAMETERS]
+    );
+    assert_eq!(
+        guest.ask(&[0x5005, 0, 3, 199_999_999, 0]),
+        [0x5005, INVALID_PARAMETERS]
+    );
+    assert_eq!(
+        guest.ask(&[0x5005, 0, 3, 100_000_000, 0]),
         [0x5005, SUCCESS]
     );
     assert_eq!(guest.ask(&[0x500e, 3]), [0x500e, SUCCESS, 2]);
@@ -101,11 +109,11 @@ fn a_regulator_goes_to_its_level_bit_by_bit() {
     // Off, it is there at once.
     assert_eq!(guest.ask(&[0x5c07, 0, 0, 1_000_000]), [0x5c07, SUCCESS]);
     assert_eq!(
-        (level(&mut guest), host.state(Kind::Voltage, 0)),
+        (level(&mut guest), host.state(Kind::VOLTAGE, 0)),
         (1_000_000, 0)
     );
     guest.ask(&[0x5c05, 0, 7]);
-    assert_eq!(host.state(Kind::Voltage, 0), 1_000_000);
+    assert_eq!(host.state(Kind::VOLTAGE, 0), 1_000_000);
     // On, 1,000 µV a millisecond.
     assert_eq!(
         guest.ask(&[0x0004_5c07, 0, 1, 800_000]),
@@ -114,7 +122,7 @@ fn a_regulator_goes_to_its_level_bit_by_bit() {
     host.pass(60);
     // What it can be set to, and what it gives.
     assert_eq!(level(&mut guest), 925_000);
-    assert_eq!(host.state(Kind::Voltage, 0), 940_000);
+    assert_eq!(host.state(Kind::VOLTAGE, 0), 940_000);
     guest.tick();
     assert_eq!(guest.event(), None);
     host.pass(140);
@@ -143,14 +151,14 @@ fn a_reset_takes_its_time() {
     host.pass(1);
     guest.tick();
     assert_eq!(guest.event().unwrap(), [0x5a04, SUCCESS, 0]);
-    assert_eq!(host.state(Kind::Reset, 0), 1);
+    assert_eq!(host.state(Kind::RESET, 0), 1);
 }
 
 #[test]
 fn a_power_domain_is_up_while_it_or_one_within_it_is_wanted() {
     let host = Host::new();
     let mut guest = host.guest();
-    let state = |host: &Host| [0, 1].map(|domain| host.state(Kind::Power, domain));
+    let state = |host: &Host| [0, 1].map(|domain| host.state(Kind::POWER, domain));
     guest.ask(&[0x4404, 0, 1, 0]);
     assert_eq!(state(&host), [1, 1]);
     guest.ask(&[0x4404, 0, 0, 0]);
@@ -280,11 +288,11 @@ fn hardware_that_fails_says_so_and_what_it_missed_is_done_when_it_works() {
     virtio_backend::Device::disconnected(&mut guest.scmi);
     host.pass(1000);
     guest.tick();
-    assert_eq!(host.state(Kind::Voltage, 0), 900_000);
+    assert_eq!(host.state(Kind::VOLTAGE, 0), 900_000);
     host.board.set_broken(false);
     host.pass(999);
     guest.tick();
-    assert_eq!(host.state(Kind::Voltage, 0), 900_000);
+    assert_eq!(host.state(Kind::VOLTAGE, 0), 900_000);
     host.pass(1);
     guest.tick();
     assert_eq!(host.states(), Host::new().states());

@@ -17,9 +17,9 @@ fn a_guest_sees_what_it_was_given_in_its_order_and_by_its_names() {
     let host = Host::new();
     let uart = Grant {
         alias: Some("console".to_owned()),
-        ..full(Kind::Clock, "uart")
+        ..full(Kind::CLOCK, "uart")
     };
-    let mut guest = host.guest_with(&[uart, full(Kind::Clock, "bus"), full(Kind::Sensor, "cold")]);
+    let mut guest = host.guest_with(&[uart, full(Kind::CLOCK, "bus"), full(Kind::SENSOR, "cold")]);
     // Clocks and sensors, and nothing else.
     assert_eq!(guest.ask(&[0x4006, 0]), [0x4006, SUCCESS, 2, 0x1514]);
     assert_eq!(guest.ask(&[0x5001]), [0x5001, SUCCESS, 2]);
@@ -51,7 +51,7 @@ fn access_is_what_the_guest_was_given() {
         };
         let grant = Grant {
             access,
-            ..full(Kind::Clock, "bus")
+            ..full(Kind::CLOCK, "bus")
         };
         let mut guest = host.guest_with(&[grant]);
         assert_eq!(guest.ask(&[0x5006, 0])[1], SUCCESS);
@@ -72,13 +72,13 @@ fn limited(kind: Kind, name: &str, min: i64, max: i64) -> Grant {
 fn a_guest_with_limits_is_told_of_what_is_within_them_and_sets_nothing_else() {
     let host = Host::new();
     let mut guest = host.guest_with(&[
-        limited(Kind::Clock, "bus", 100_000_000, 200_000_000),
-        limited(Kind::Clock, "mux", 24_000_000, 25_000_000),
-        full(Kind::Clock, "osc"),
+        limited(Kind::CLOCK, "bus", 100_000_000, 200_000_000),
+        limited(Kind::CLOCK, "mux", 24_000_000, 25_000_000),
+        full(Kind::CLOCK, "osc"),
         // Its steps are of 25 mV from 700 mV on.
-        limited(Kind::Voltage, "vdd", 710_000, 810_000),
+        limited(Kind::VOLTAGE, "vdd", 710_000, 810_000),
     ]);
-    let mut other = host.guest_with(&[full(Kind::Clock, "bus"), full(Kind::Voltage, "vdd")]);
+    let mut other = host.guest_with(&[full(Kind::CLOCK, "bus"), full(Kind::VOLTAGE, "vdd")]);
     let rates = [0x5004, SUCCESS, 2, 100_000_000, 0, 200_000_000, 0];
     assert_eq!(guest.ask(&[0x5004, 0, 0]), rates);
     assert_eq!(
@@ -118,10 +118,44 @@ fn a_guest_with_limits_is_told_of_what_is_within_them_and_sets_nothing_else() {
 }
 
 #[test]
+fn what_another_guest_left_is_brought_within_a_guests_limits_before_it_is_on() {
+    let host = Host::new();
+    let mut other = host.guest_with(&[full(Kind::VOLTAGE, "vdd"), full(Kind::CLOCK, "bus")]);
+    let mut guest = host.guest_with(&[
+        limited(Kind::VOLTAGE, "vdd", 700_000, 900_000),
+        limited(Kind::CLOCK, "bus", 100_000_000, 200_000_000),
+    ]);
+    assert_eq!(other.ask(&[0x5c07, 0, 0, 1_100_000]), [0x5c07, SUCCESS]);
+    assert_eq!(
+        other.ask(&[0x5005, 0, 0, 400_000_000, 0]),
+        [0x5005, SUCCESS]
+    );
+    // As long as the other guest has them on, this one cannot.
+    other.ask(&[0x5c05, 0, 7]);
+    other.ask(&[0x5007, 0, 1, 0]);
+    assert_eq!(guest.ask(&[0x5c05, 0, 7]), [0x5c05, BUSY]);
+    assert_eq!(guest.ask(&[0x5007, 0, 1, 0]), [0x5007, BUSY]);
+    assert_eq!(host.state(Kind::VOLTAGE, 0), 1_100_000);
+    assert_eq!(host.state(Kind::CLOCK, 2), 400_000_000);
+    other.ask(&[0x5c05, 0, 0]);
+    other.ask(&[0x5007, 0, 0, 0]);
+    assert_eq!(guest.ask(&[0x5c05, 0, 7]), [0x5c05, SUCCESS]);
+    assert_eq!(guest.ask(&[0x5007, 0, 1, 0]), [0x5007, SUCCESS]);
+    assert_eq!(host.state(Kind::VOLTAGE, 0), 900_000);
+    assert_eq!(host.state(Kind::CLOCK, 2), 200_000_000);
+    // The other guest's are theirs again when this one is gone.
+    guest.scmi.disconnected();
+    other.ask(&[0x5c05, 0, 7]);
+    other.ask(&[0x5007, 0, 1, 0]);
+    assert_eq!(host.state(Kind::VOLTAGE, 0), 1_100_000);
+    assert_eq!(host.state(Kind::CLOCK, 2), 400_000_000);
+}
+
+#[test]
 fn a_rate_is_not_rounded_to_one_beyond_a_guests_limits() {
     let host = Host::new();
-    let mut other = host.guest_with(&[full(Kind::Clock, "pll")]);
-    let mut guest = host.guest_with(&[limited(Kind::Clock, "bus", 250_000_000, 400_000_000)]);
+    let mut other = host.guest_with(&[full(Kind::CLOCK, "pll")]);
+    let mut guest = host.guest_with(&[limited(Kind::CLOCK, "bus", 250_000_000, 400_000_000)]);
     other.boot(4);
     let set = [0x5005, 0, 0, 400_000_000, 0];
     // From 400 MHz there are 50, 100 and 200.
@@ -138,28 +172,28 @@ fn what_a_guest_wants_on_is_on_from_the_beginning_and_after_a_reset() {
     let host = Host::new();
     let vdd = Grant {
         on: true,
-        ..full(Kind::Voltage, "vdd")
+        ..full(Kind::VOLTAGE, "vdd")
     };
     let mut guest = host.guest_with(&[vdd]);
-    assert_eq!(host.state(Kind::Voltage, 0), 900_000);
+    assert_eq!(host.state(Kind::VOLTAGE, 0), 900_000);
     guest.ask(&[0x5c05, 0, 0]);
-    assert_eq!(host.state(Kind::Voltage, 0), 0);
+    assert_eq!(host.state(Kind::VOLTAGE, 0), 0);
     guest.scmi.reset();
-    assert_eq!(host.state(Kind::Voltage, 0), 900_000);
+    assert_eq!(host.state(Kind::VOLTAGE, 0), 900_000);
 }
 
 #[test]
 fn what_another_guest_uses_keeps_running_as_it_is() {
     let host = Host::new();
     let mut one = host.guest();
-    let mut other = host.guest_with(&[full(Kind::Clock, "bus"), full(Kind::Clock, "pll")]);
+    let mut other = host.guest_with(&[full(Kind::CLOCK, "bus"), full(Kind::CLOCK, "pll")]);
     other.ask(&[0x5007, 0, 1, 0]);
     assert_eq!(one.ask(&[0x5005, 0, 1, 400_000_000, 0]), [0x5005, DENIED]);
     one.ask(&[0x5007, 1, 1, 0]);
     one.ask(&[0x5007, 1, 0, 0]);
-    assert_eq!(host.state(Kind::Clock, 2), 200_000_000);
+    assert_eq!(host.state(Kind::CLOCK, 2), 200_000_000);
     one.scmi.disconnected();
-    assert_eq!(host.state(Kind::Clock, 2), 200_000_000);
+    assert_eq!(host.state(Kind::CLOCK, 2), 200_000_000);
     other.scmi.disconnected();
     assert_eq!(host.states(), Host::new().states());
 }
@@ -167,7 +201,7 @@ fn what_another_guest_uses_keeps_running_as_it_is() {
 #[test]
 fn only_what_a_mux_comes_from_now_keeps_its_rate() {
     let host = Host::new();
-    let clock = |name| full(Kind::Clock, name);
+    let clock = |name| full(Kind::CLOCK, name);
     let mut guest = host.guest_with(&[clock("uart"), clock("mux"), clock("osc"), clock("bus")]);
     let mut other = host.guest_with(&[clock("bus"), clock("pll")]);
     other.boot(4);
@@ -201,7 +235,7 @@ fn a_trusted_guest_takes_a_device_from_another_and_resets_it() {
     let host = Host::new();
     let uart = Grant {
         device: 7,
-        ..full(Kind::Clock, "uart")
+        ..full(Kind::CLOCK, "uart")
     };
     let mut guest = host.guest_with(&[uart]);
     let mut trusted = host.guest_of(&Agent {
@@ -213,16 +247,16 @@ fn a_trusted_guest_takes_a_device_from_another_and_resets_it() {
     // To the trusted one the guest is the first of all agents, and it itself the second.
     assert_eq!(trusted.ask(&[0x4009, 1, 7, 0]), [0x4009, SUCCESS]);
     assert_eq!(guest.ask(&[0x5007, 0, 1, 0]), [0x5007, DENIED]);
-    assert_eq!(host.state(Kind::Clock, 4), 24_000_000);
+    assert_eq!(host.state(Kind::CLOCK, 4), 0);
     assert_eq!(trusted.ask(&[0x400b, 1, 1]), [0x400b, SUCCESS]);
-    assert_eq!(host.state(Kind::Clock, 4), 0);
+    assert_eq!(host.state(Kind::CLOCK, 4), 0);
     assert_eq!(guest.ask(&[0x5007, 0, 1, 0]), [0x5007, SUCCESS]);
 }
 
 #[test]
 fn what_fails_when_a_trusted_guest_resets_another_is_done_when_it_works() {
     let host = Host::new();
-    let mut guest = host.guest_with(&[full(Kind::Voltage, "vdd")]);
+    let mut guest = host.guest_with(&[full(Kind::VOLTAGE, "vdd")]);
     let mut trusted = host.guest_of(&Agent {
         trusted: true,
         ..agent("warden", &[])
@@ -241,7 +275,7 @@ fn a_trusted_guest_that_resets_itself_is_answered_what_it_waits_for() {
     let host = Host::new();
     let mut trusted = host.guest_of(&Agent {
         trusted: true,
-        ..agent("warden", &[full(Kind::Clock, "pll")])
+        ..agent("warden", &[full(Kind::CLOCK, "pll")])
     });
     let answer = trusted.begin(&[0x5005, 0, 0, 400_000_000, 0]);
     assert_eq!(trusted.ask(&[0x400b, 1, 0]), [0x400b, SUCCESS]);
@@ -294,18 +328,18 @@ fn a_guest_that_the_host_resets_is_answered_and_goes_on() {
 
 #[test]
 fn what_cannot_be_given_is_named() {
-    let uart = full(Kind::Clock, "uart");
+    let uart = full(Kind::CLOCK, "uart");
     let called = |name: &str| Grant {
         alias: Some(name.to_owned()),
         ..uart.clone()
     };
     refused(
-        &[&[full(Kind::Clock, "nope")]],
+        &[&[full(Kind::CLOCK, "nope")]],
         "clocks",
         "no [[clock]] is called \"nope\"",
     );
     refused(
-        &[&[full(Kind::Voltage, "uart")]],
+        &[&[full(Kind::VOLTAGE, "uart")]],
         "regulators",
         "no [[regulator]] is called \"uart\"",
     );
@@ -320,7 +354,7 @@ fn what_cannot_be_given_is_named() {
         "\"uart\" is guest g0's, and not shared",
     );
     refused(
-        &[&[called("bus"), full(Kind::Clock, "bus")]],
+        &[&[called("bus"), full(Kind::CLOCK, "bus")]],
         "clocks",
         "\"bus\" is there twice",
     );
@@ -343,7 +377,7 @@ fn a_guest_that_cannot_be_added_leaves_nothing_behind() {
     let host = Host::new();
     let watch = Watch::new().unwrap();
     let mut missing = host.board.everything();
-    missing.push(full(Kind::Voltage, "nope"));
+    missing.push(full(Kind::VOLTAGE, "nope"));
     assert!(host.board.guest(&agent("bad", &missing), &watch).is_err());
     drop(watch);
     // What is nobody's may be given, and time passes.
@@ -359,27 +393,27 @@ fn a_guest_that_cannot_be_added_leaves_nothing_behind() {
 fn limits_that_cannot_be_kept_are_named() {
     for (limited, key, what) in [
         (
-            limited(Kind::Clock, "pll", 400_000_000, 800_000_001),
+            limited(Kind::CLOCK, "pll", 400_000_000, 800_000_001),
             "clocks",
             "\"pll\": min or max is beyond what it can be set to",
         ),
         (
-            limited(Kind::Voltage, "vdd", 699_999, 1_100_000),
+            limited(Kind::VOLTAGE, "vdd", 699_999, 1_100_000),
             "regulators",
             "\"vdd\": min or max is beyond what it can be set to",
         ),
         (
-            limited(Kind::Voltage, "vdd", 800_000, 775_000),
+            limited(Kind::VOLTAGE, "vdd", 800_000, 775_000),
             "regulators",
             "\"vdd\": nothing is from min to max",
         ),
         (
-            limited(Kind::Clock, "bus", 200_000_001, 399_999_999),
+            limited(Kind::CLOCK, "bus", 200_000_001, 399_999_999),
             "clocks",
             "\"bus\": nothing is from min to max",
         ),
         (
-            limited(Kind::Sensor, "hot", 0, 1),
+            limited(Kind::SENSOR, "hot", 0, 1),
             "sensors",
             "\"hot\": only clocks and regulators have min and max",
         ),
@@ -428,12 +462,12 @@ proptest! {
     ) {
         let host = Host::new();
         let mut guests = [host.guest(), host.guest_with(&[
-            full(Kind::Clock, "bus"),
-            full(Kind::Clock, "pll"),
-            full(Kind::Sensor, "hot"),
-            full(Kind::Reset, "npu"),
-            full(Kind::Power, "soc"),
-            full(Kind::Voltage, "vdd"),
+            full(Kind::CLOCK, "bus"),
+            full(Kind::CLOCK, "pll"),
+            full(Kind::SENSOR, "hot"),
+            full(Kind::RESET, "npu"),
+            full(Kind::POWER, "soc"),
+            full(Kind::VOLTAGE, "vdd"),
         ])];
         guests.iter_mut().for_each(|guest| guest.boot(4));
         let boot = (host.states(), view(&mut guests[0]));
@@ -496,12 +530,12 @@ proptest! {
 /// What two guests are given that share nothing, nor anything that depends on what the other one has.
 fn apart() -> [Vec<Grant>; 2] {
     let own = vec![
-        full(Kind::Power, "npu"),
-        full(Kind::Sensor, "cold"),
-        full(Kind::Sensor, "volts"),
-        full(Kind::Sensor, "accel"),
-        full(Kind::Reset, "npu"),
-        full(Kind::Voltage, "vdd"),
+        full(Kind::POWER, "npu"),
+        full(Kind::SENSOR, "cold"),
+        full(Kind::SENSOR, "volts"),
+        full(Kind::SENSOR, "accel"),
+        full(Kind::RESET, "npu"),
+        full(Kind::VOLTAGE, "vdd"),
     ];
     let mut others = Host::new().board.everything();
     others.retain(|grant| !own.contains(grant));

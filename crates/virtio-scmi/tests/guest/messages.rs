@@ -75,7 +75,7 @@ fn common(guest: &mut Guest) -> Result<()> {
                     &[protocol | 0x10, NOT_SUPPORTED],
                 ),
                 (&[protocol | 0x10], &[protocol | 0x10, PROTOCOL_ERROR]),
-                (&[protocol | 0x77], &[protocol | 0x77, NOT_SUPPORTED]),
+                (&[protocol | 0x77], &[protocol | 0x77, NOT_FOUND]),
             ],
         )?;
     }
@@ -207,6 +207,7 @@ fn clocks(guest: &mut Guest) -> Result<()> {
                 ],
             ),
             (&[0x5004, 4, 2], &[0x5004, SUCCESS, 1, 400_000_000, 0]),
+            (&[0x5004, 4, 3], &[0x5004, OUT_OF_RANGE]),
             (&[0x5004, 4, 4], &[0x5004, OUT_OF_RANGE]),
             (&[0x5004, 4], &[0x5004, PROTOCOL_ERROR]),
         ],
@@ -317,13 +318,32 @@ fn sensors(guest: &mut Guest) -> Result<()> {
         &[
             (&[0x5401], &[0x5401, SUCCESS, 16 << 16 | 6, 0, 0, 0]),
             (&[0x5403, 1], &descriptors),
+            (&[0x5403, 6], &[0x5403, INVALID_PARAMETERS]),
             (&[0x5403, 7], &[0x5403, INVALID_PARAMETERS]),
             (&[0x5403], &[0x5403, PROTOCOL_ERROR]),
             (&[0x5407, 5, 0], &first),
             (&[0x5407, 5, 2], &last),
+            (&[0x5407, 5, 3], &[0x5407, INVALID_PARAMETERS]),
             (&[0x5407, 1, 0], &[0x5407, NOT_SUPPORTED]),
             (&[0x5407, 6, 0], &[0x5407, NOT_FOUND]),
             (&[0x5407, 5], &[0x5407, PROTOCOL_ERROR]),
+            (&request, &long),
+            (&[0x540c, 6], &[0x540c, NOT_FOUND]),
+            (&[0x540c], &[0x540c, PROTOCOL_ERROR]),
+            (&[0x540d, 5, 2], &axis),
+            (&[0x540d, 1, 0], &[0x540d, NOT_SUPPORTED]),
+            (&[0x540d, 6, 0], &[0x540d, NOT_FOUND]),
+            (&[0x540d, 5], &[0x540d, PROTOCOL_ERROR]),
+        ],
+    )?;
+    intervals(guest)?;
+    measuring(guest)
+}
+
+fn intervals(guest: &mut Guest) -> Result<()> {
+    expect(
+        guest,
+        &[
             (
                 &[0x5408, 5, 0],
                 &[
@@ -336,19 +356,12 @@ fn sensors(guest: &mut Guest) -> Result<()> {
                     1000 << 5 | 0x1d,
                 ],
             ),
-            (&[0x5408, 5, 9], &[0x5408, OUT_OF_RANGE]),
+            (&[0x5408, 5, 4], &[0x5408, INVALID_PARAMETERS]),
+            (&[0x5408, 5, 9], &[0x5408, INVALID_PARAMETERS]),
             (&[0x5408, 6, 0], &[0x5408, NOT_FOUND]),
             (&[0x5408, 5], &[0x5408, PROTOCOL_ERROR]),
-            (&request, &long),
-            (&[0x540c, 6], &[0x540c, NOT_FOUND]),
-            (&[0x540c], &[0x540c, PROTOCOL_ERROR]),
-            (&[0x540d, 5, 2], &axis),
-            (&[0x540d, 1, 0], &[0x540d, NOT_SUPPORTED]),
-            (&[0x540d, 6, 0], &[0x540d, NOT_FOUND]),
-            (&[0x540d, 5], &[0x540d, PROTOCOL_ERROR]),
         ],
-    )?;
-    measuring(guest)
+    )
 }
 
 fn measuring(guest: &mut Guest) -> Result<()> {
@@ -358,6 +371,8 @@ fn measuring(guest: &mut Guest) -> Result<()> {
             (&[0x5406, 1, 0], &[0x5406, SUCCESS, ANY, u32::MAX, 0, 0]),
             (&[0x5406, 6, 0], &[0x5406, NOT_FOUND]),
             (&[0x5406, 1, 2], &[0x5406, INVALID_PARAMETERS]),
+            // Its description says that it is not asynchronous.
+            (&[0x5406, 1, 1], &[0x5406, NOT_SUPPORTED]),
             (&[0x5406, 1], &[0x5406, PROTOCOL_ERROR]),
             (&[0x5409, 5], &[0x5409, SUCCESS, 10 << 16 | 0x1d << 11]),
             (&[0x540a, 5, 100 << 16 | 0x1d << 11 | 1], &[0x540a, SUCCESS]),
@@ -388,7 +403,7 @@ fn measuring(guest: &mut Guest) -> Result<()> {
             (&[0x5404, 0], &[0x5404, PROTOCOL_ERROR]),
             (&[0x5405, 0, 3, 50_000, 0], &[0x5405, SUCCESS]),
             (&[0x5405, 0, 0x23, 50_000, 0], &[0x5405, INVALID_PARAMETERS]),
-            (&[0x5405, 1, 3, 0, 0], &[0x5405, NOT_SUPPORTED]),
+            (&[0x5405, 1, 3, 0, 0], &[0x5405, INVALID_PARAMETERS]),
             (&[0x5405, 6, 3, 0, 0], &[0x5405, NOT_FOUND]),
             (&[0x5405, 0, 3, 0], &[0x5405, PROTOCOL_ERROR]),
             (&[0x540b, 5, 0], &[0x540b, SUCCESS]),
@@ -445,7 +460,8 @@ fn voltages(guest: &mut Guest) -> Result<()> {
                 &[0x5c04, SUCCESS, 0x1003, 700_000, 1_100_000, 25_000],
             ),
             (&[0x5c04, 1, 0], &[0x5c04, SUCCESS, 2, 1_800_000, 3_300_000]),
-            (&[0x5c04, 1, 3], &[0x5c04, OUT_OF_RANGE]),
+            (&[0x5c04, 1, 2], &[0x5c04, INVALID_PARAMETERS]),
+            (&[0x5c04, 1, 3], &[0x5c04, INVALID_PARAMETERS]),
             (&[0x5c04, 2, 0], &[0x5c04, NOT_FOUND]),
             (&[0x5c04, 1], &[0x5c04, PROTOCOL_ERROR]),
             (&[0x5c05, 1, 7], &[0x5c05, SUCCESS]),

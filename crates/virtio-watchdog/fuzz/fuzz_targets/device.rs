@@ -81,7 +81,7 @@ impl Guest {
         };
         let host = Box::new(script.clone());
         let mut device = Watchdog::new("guest", settings, host, None, &watch).unwrap();
-        device.connected(|| None);
+        device.connected();
         device.negotiated(0b111);
         Self {
             device,
@@ -125,10 +125,10 @@ impl Guest {
             }
             Step::Say { verdict, time } => self.say(verdict, Duration::from_millis(time.into())),
             Step::Poll => {}
-            Step::Stop(queue) => self.device.stop(queue),
+            Step::Stop(queue) => self.device.stop(queue, virtio_backend::Stopped::default()),
             Step::Reset => self.device.reset(),
             Step::Disconnect => self.device.disconnected(),
-            Step::Connect => self.device.connected(|| Some(1)),
+            Step::Connect => self.device.connected(),
             Step::Features(features) => self.device.negotiated(features),
         }
         self.watch.poll(|token| self.device.ready(token));

@@ -67,7 +67,9 @@ pub(super) struct Actor {
     excused: Option<Instant>,
     /// When something was done.
     spent: VecDeque<Instant>,
-    /// When the guest reset itself.
+    /// When the guest began to boot.
+    began: Instant,
+    /// When the guest reset itself before it can have booted.
     own_resets: VecDeque<Instant>,
     /// When the guest is to fail again, because not all could be done about this, and what the marks
     /// were then.
@@ -105,6 +107,7 @@ impl Actor {
             last_view: Seen::default(),
             excused: None,
             spent: VecDeque::new(),
+            began: Instant::now(),
             own_resets: VecDeque::new(),
             again: None,
             is_exhausted: false,
@@ -210,18 +213,22 @@ impl Actor {
         may
     }
 
-    /// The guest has reset itself. Has it too often, to have booted?
-    fn loops(&mut self) -> bool {
+    /// The guest has reset itself, which had run so long. Has it too often, to have booted?
+    fn loops(&mut self, ran: Duration) -> bool {
         let Plan {
             window, max_resets, ..
         } = self.plan;
+        // Or its time to boot would have been up.
+        if self.plan.boot_timeout.is_none_or(|time| time <= ran) {
+            return false;
+        }
         let max = usize::try_from(max_resets).unwrap_or(usize::MAX);
         if self.own_resets.len() > max {
             self.own_resets.pop_front();
         }
         self.own_resets.push_back(Instant::now());
         self.own_resets.retain(|time| time.elapsed() < window);
-        self.plan.counts_own_resets && self.own_resets.len() > max
+        self.own_resets.len() > max
     }
 
     /// What is to be done about a failure. Nothing, not even a record, if there were too many.

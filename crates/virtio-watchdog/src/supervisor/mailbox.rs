@@ -6,16 +6,15 @@
 //! while the thread waits for a command that hangs.
 
 use std::collections::VecDeque;
-use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, eventfd};
 use serde_json::Value;
-use virtio_backend::Watch;
+use virtio_backend::{Waker, Watch};
 
+use super::boots::Boots;
+use super::control::{self, Event};
 use super::process::Process;
 use crate::{Failure, Report, VERDICT, Verdict};
 
@@ -29,7 +28,7 @@ pub(super) struct Shared {
     news: Condvar,
     verdicts: Mutex<VecDeque<Verdict>>,
     /// Readable when there are verdicts.
-    decided: OwnedFd,
+    decided: Waker,
     pub(super) tells_resets: AtomicBool,
     pub(super) may_restart: AtomicBool,
 }
@@ -47,6 +46,7 @@ pub(super) struct Mail {
     failed: Option<Failure>,
     /// Messages of the monitor's connection of this number, and its end.
     pub(super) monitor: VecDeque<(u64, Option<Value>)>,
+    boots: Boots,
     over: bool,
 }
 
@@ -106,7 +106,18 @@ impl Mail {
         self.marks
     }
 
+    /// Whether the message is about a reset that a PC's firmware makes of another one.
+    fn is_firmwares(&mut self, message: &Value) -> bool {
+        match control::event(message) {
+            Some(Event::Reset(origin)) => return !self.boots.begins(origin, Instant::now()),
+            Some(Event::Panicked | Event::Dumping | Event::Watchdog) => self.boots.ran(),
+            _ => {}
+        }
+        false
+    }
+
     fn session(&mut self, session: Option<Option<Process>>) {
+        self.boots.ran();
         *self = Self {
             session,
             session_is_news: true,
@@ -115,6 +126,7 @@ impl Mail {
                 ..self.marks
             },
             monitor: std::mem::take(&mut self.monitor),
+            boots: self.boots,
             over: self.over,
             ..Self::default()
         };
@@ -122,18 +134,19 @@ impl Mail {
 }
 
 impl Shared {
-    /// Has `watch` say when there are verdicts.
-    pub(super) fn new(watch: &Watch) -> io::Result<Self> {
-        let decided = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        watch.add(&decided, VERDICT)?;
-        Ok(Self {
-            mail: Mutex::default(),
+    /// Has `watch` say when there are verdicts. A PC's firmware makes another reset so soon after one.
+    pub(super) fn new(watch: &Watch, again: Duration) -> Self {
+        Self {
+            mail: Mutex::new(Mail {
+                boots: Boots::new(again),
+                ..Mail::default()
+            }),
             news: Condvar::new(),
             verdicts: Mutex::default(),
-            decided,
+            decided: watch.waker(VERDICT),
             tells_resets: AtomicBool::new(false),
             may_restart: AtomicBool::new(true),
-        })
+        }
     }
 
     pub(super) fn report(&self, report: Report) {
@@ -146,6 +159,7 @@ impl Shared {
             Report::Reset => mail.marks.resets += 1,
             Report::Late => mail.late = true,
             Report::Due(failure) => mail.due = Some(failure),
+            Report::Ready => mail.boots.ran(),
             Report::Failed(failure) => mail.failed = Some(failure),
         }
         drop(mail);
@@ -163,10 +177,15 @@ impl Shared {
     }
 
     /// The monitor's connection of this number said something, or ended. `false` if nobody listens.
+    /// What a PC's firmware does once more is not passed on: it is the order of what driver and
+    /// monitor say that tells, which is known here, and not when the thread has time to look.
     pub(super) fn hear(&self, connection: u64, message: Option<Value>) -> bool {
         let mut mail = lock(&self.mail);
         let listens = !mail.over && mail.monitor.len() < MONITOR;
-        if listens || message.is_none() {
+        let is_firmwares = message
+            .as_ref()
+            .is_some_and(|message| mail.is_firmwares(message));
+        if listens && !is_firmwares || message.is_none() {
             mail.monitor.push_back((connection, message));
         }
         drop(mail);
@@ -193,18 +212,11 @@ impl Shared {
 
     pub(super) fn decide(&self, verdict: Verdict) {
         lock(&self.verdicts).push_back(verdict);
-        // Fails when it is readable already.
-        rustix::io::write(&self.decided, &1u64.to_ne_bytes()).ok();
+        self.decided.wake();
     }
 
     pub(super) fn verdict(&self) -> Option<Verdict> {
-        let mut verdicts = lock(&self.verdicts);
-        let verdict = verdicts.pop_front();
-        if verdict.is_none() {
-            // Fails when it was read already.
-            rustix::io::read(&self.decided, &mut [0; 8]).ok();
-        }
-        verdict
+        lock(&self.verdicts).pop_front()
     }
 
     pub(super) fn set_tells_resets(&self, tells: bool) {

@@ -7,6 +7,7 @@
 
 mod act;
 mod api;
+mod boots;
 mod command;
 mod control;
 mod mailbox;
@@ -49,8 +50,12 @@ pub struct Plan {
     pub max_resets: u32,
     /// How long a failure counts.
     pub window: Duration,
-    /// A guest that resets itself more often than that has failed to boot. Only QEMU's monitor tells.
-    pub counts_own_resets: bool,
+    /// How long a guest may take to boot. If it resets itself sooner, and that more often than
+    /// [`max_resets`](Self::max_resets), it has failed to. Only QEMU's monitor tells.
+    pub boot_timeout: Option<Duration>,
+    /// How soon after a reset a PC's firmware makes another one, which is the same reset: SeaBIOS
+    /// does. Only QEMU's monitor tells.
+    pub firmware_reset: Duration,
     /// What is done, once, when there were more.
     pub last: Option<Stage>,
     /// How long a guest that panicked has to write down why.
@@ -86,7 +91,7 @@ impl Supervisor {
     /// # Errors
     /// When the process is out of file descriptors or threads.
     pub fn new(plan: Plan, watch: &Watch) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(watch)?);
+        let shared = Arc::new(Shared::new(watch, plan.firmware_reset));
         let can_restart = plan
             .stages
             .iter()

@@ -6,6 +6,7 @@ use std::process;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use virtio_backend::testing::LIMIT;
 use virtio_watchdog::{Cause, Failure, Host, Plan, Report, Verdict};
 
 use crate::common::{FAILURE, Monitor, Rig, Victim};
@@ -147,10 +148,10 @@ fn resets_are_told_while_there_is_a_monitor() {
 fn a_guest_that_resets_itself_too_often_has_not_booted() {
     let own = json!({"event": "RESET", "data": {"guest": true, "reason": "guest-reset"}});
     let ours = json!({"event": "RESET", "data": {"guest": false}});
-    for counts_own_resets in [true, false] {
+    for boot_timeout in [Some(LIMIT), None] {
         let monitor = Monitor::new();
         let mut rig = Rig::with(&["reset@0"], monitor.control(), |plan| {
-            plan.counts_own_resets = counts_own_resets;
+            plan.boot_timeout = boot_timeout;
             plan.max_resets = 2;
         });
         rig.report(Report::Connected(Some(process::id())));
@@ -161,7 +162,7 @@ fn a_guest_that_resets_itself_too_often_has_not_booted() {
         for _ in 0..2 {
             monitor.say(&own);
             assert_eq!(rig.verdict(), Verdict::Reset);
-            if counts_own_resets {
+            if boot_timeout.is_some() {
                 assert_eq!(rig.verdict(), Verdict::Failed(Cause::Boot));
             }
         }

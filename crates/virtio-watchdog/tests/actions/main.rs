@@ -10,4 +10,5 @@
 mod api;
 mod common;
 mod examine;
+mod resets;
 mod stages;

@@ -18,7 +18,7 @@ fn a_ping_is_answered_with_entropy_and_is_a_sign_of_life() {
     let carrier = Box::new(System::new("guest"));
     let mut device = Watchdog::new("guest", settings, host, Some(carrier), &watch).unwrap();
     assert_eq!((device.features(), device.config()), (0, Vec::new()));
-    device.connected(|| None);
+    device.connected();
     device.negotiated(0);
     let mut ask = |request: &[u8], room| {
         let (reply, answer) = reply(room);

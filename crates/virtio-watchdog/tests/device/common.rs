@@ -98,7 +98,8 @@ impl Guest {
         let (script, host, reports) = script();
         let watch = Watch::new().unwrap();
         let mut device = Watchdog::new("guest", settings, host, None, &watch).unwrap();
-        device.connected(|| Some(7));
+        watch.set_peer(Some(7));
+        device.connected();
         device.negotiated(ALL);
         let (events, buffers) = events(4);
         device.events(1, events);
@@ -110,6 +111,7 @@ impl Guest {
             watch,
         };
         assert_eq!(guest.report(), Report::Connected(Some(7)));
+        assert_eq!(guest.report(), Report::Ready);
         guest
     }
 

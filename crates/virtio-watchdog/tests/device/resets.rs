@@ -57,7 +57,7 @@ fn a_host_that_tells_resets_knows_a_reset_of_the_device_from_one_of_the_machine(
 fn the_queues_of_a_machine_that_is_reset_stop_before_that_is_told() {
     let mut guest = failed(Cause::Boot);
     guest.knows(true, Some(true));
-    guest.device.stop(0);
+    guest.device.stop(0, virtio_backend::Stopped::default());
     guest.say(Verdict::NotPaused);
     guest.say(Verdict::Reset);
     assert_eq!(guest.boot_status(), (2, 1));
@@ -71,11 +71,11 @@ fn a_machine_that_comes_again_after_it_was_ended_is_told_why() {
     assert_eq!(guest.flags(), 0);
     // Said before, and read now.
     guest.say(Verdict::Reset);
-    guest.device.connected(|| None);
+    guest.device.connected();
     assert_eq!(guest.boot_status(), (2, 1));
     assert_eq!(guest.flags(), 1 << 2);
     guest.device.disconnected();
-    guest.device.connected(|| None);
+    guest.device.connected();
     assert_eq!(guest.boot_status(), (0, 1));
 }
 
@@ -94,7 +94,7 @@ fn a_guest_without_a_front_end_is_not_watched() {
 fn what_the_host_says_without_a_front_end_starts_nothing() {
     let mut guest = Guest::new(settings());
     guest.ok(2, 0);
-    guest.device.stop(0);
+    guest.device.stop(0, virtio_backend::Stopped::default());
     guest.device.disconnected();
     assert_eq!(guest.report(), Report::Stopped);
     assert_eq!(guest.report(), Report::Disconnected);
@@ -129,6 +129,6 @@ fn a_machine_without_a_front_end_fails_when_another_watchdog_says_so() {
         guest.say(end);
         assert_eq!((guest.flags(), guest.boot_status()), (0, (1, count)));
     }
-    guest.device.connected(|| None);
+    guest.device.connected();
     assert_eq!(guest.flags(), 1 << 2);
 }

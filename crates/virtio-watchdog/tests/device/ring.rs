@@ -26,11 +26,11 @@ fn dev_21_a_ping_in_the_ring_is_in_time_although_nobody_was_told_of_it() {
     let layout = Layout::new(&memory, 4);
     let mut ring = Ring::new(&memory, layout);
     let mut watched = None;
-    let device = Direct::new(&memory, |watch| {
+    let mut device = Direct::new(&memory, |watch| {
         watch.add(&decided, VERDICT).unwrap();
         watched = Some(watch.clone());
         let mut device = Watchdog::new("guest", settings, host, None, watch).unwrap();
-        device.connected(|| None);
+        device.connected();
         device
     });
     assert!(device.start(REQUESTQ, &layout, 0));

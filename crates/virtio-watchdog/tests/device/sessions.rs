@@ -19,6 +19,7 @@ fn serve() -> (Server<Watchdog>, Receiver<Report>, Vm) {
     let vm = Vm::boot(&server.socket(), feature::ALL | ALL, &[16, 16]).unwrap();
     let first = reports.recv_timeout(LIMIT);
     assert_eq!(first, Ok(Report::Connected(Some(process::id()))));
+    assert_eq!(reports.recv_timeout(LIMIT), Ok(Report::Ready));
     (server, reports, vm)
 }
 
@@ -74,6 +75,7 @@ fn a_guest_that_is_reset_has_to_boot_again_before_its_driver_says_anything() {
     vm.reboot().unwrap();
     assert_eq!(reports.recv_timeout(LIMIT), Ok(Report::Stopped));
     assert_eq!(reports.recv_timeout(LIMIT), Ok(Report::Reset));
+    assert_eq!(reports.recv_timeout(LIMIT), Ok(Report::Ready));
     let (flags, left) = config(&vm);
     assert_eq!(flags, 1 << 2);
     assert!(is_about(left, 2000));

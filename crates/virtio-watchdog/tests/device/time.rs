@@ -131,6 +131,7 @@ fn dev_17_an_event_that_has_no_buffer_is_dropped() {
 fn an_event_is_for_a_driver_that_wants_it() {
     let mut guest = Guest::new(short());
     guest.device.negotiated(0b001);
+    assert_eq!(guest.report(), Report::Ready);
     guest.buffers.lend(4);
     guest.ok(2, 0);
     due(&mut guest);
@@ -143,7 +144,7 @@ fn an_event_is_for_a_driver_that_wants_it() {
 fn dev_20_time_stands_still_while_the_queues_are_stopped_or_the_machine_is_paused() {
     let mut guest = Guest::new(settings());
     guest.ok(2, 0);
-    guest.device.stop(0);
+    guest.device.stop(0, virtio_backend::Stopped::default());
     assert_eq!(guest.report(), Report::Stopped);
     let left = guest.time_left();
     time_passes();
@@ -167,7 +168,7 @@ fn a_machine_whose_queues_go_on_is_not_paused_whatever_was_said() {
     let mut guest = Guest::new(settings());
     guest.ok(2, 0);
     guest.say(Verdict::Paused);
-    guest.device.stop(0);
+    guest.device.stop(0, virtio_backend::Stopped::default());
     let left = guest.time_left();
     time_passes();
     assert_eq!(guest.time_left(), left);
@@ -180,7 +181,7 @@ fn a_machine_whose_queues_go_on_is_not_paused_whatever_was_said() {
 fn a_driver_that_lets_its_device_go_has_to_boot() {
     let mut guest = Guest::new(short());
     guest.ok(2, 0);
-    guest.device.stop(0);
+    guest.device.stop(0, virtio_backend::Stopped::default());
     guest.say(Verdict::NotPaused);
     assert_eq!(guest.flags(), 1 << 2);
     // Not what stopped long ago.
@@ -196,7 +197,7 @@ fn dev_19_a_guest_that_sleeps_does_not_boot_before_it_wakes() {
     let mut guest = Guest::new(short());
     guest.ok(2, 0);
     assert_eq!(guest.ok(6, 0)[2], 1 << 1 | 1 << 3);
-    guest.device.stop(0);
+    guest.device.stop(0, virtio_backend::Stopped::default());
     guest.say(Verdict::NotPaused);
     assert_eq!(guest.flags(), 1 << 3);
     guest.device.reset();

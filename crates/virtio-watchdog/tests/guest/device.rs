@@ -61,8 +61,17 @@ pub(crate) struct Dummy {
 }
 
 impl Device for Dummy {
-    const QUEUES: &'static [Queue] = &[Queue::Requests, Queue::Events];
-    const MAX_REQUEST: usize = 16;
+    fn device_type(&self) -> u32 {
+        0
+    }
+
+    fn queues(&self) -> &'static [Queue] {
+        &[Queue::Requests, Queue::Events]
+    }
+
+    fn max_request(&self) -> usize {
+        16
+    }
 
     fn features(&self) -> u64 {
         self.features

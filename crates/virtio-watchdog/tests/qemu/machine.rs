@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::daemon::Daemon;
+use xtask::device::Device;
 use xtask::guest::{Front, prepare};
 
 /// How long a guest may take to boot on a busy host.
@@ -52,17 +53,28 @@ impl Host {
 
     /// Boots a guest whose entropy device carries the watchdog.
     pub(crate) fn boot(&self) -> Result<Machine> {
-        let mut machine = self.machine(&kernel(Front::QemuArm64, "panic=0")?)?;
+        self.boot_on(Front::QemuArm64)
+    }
+
+    /// The same on this front end. A PC has interrupts that cannot be masked, and a kernel that
+    /// panics resets it.
+    pub(crate) fn boot_on(&self, front: Front) -> Result<Machine> {
+        let panic = if front == Front::QemuX86_64 {
+            "panic=-1"
+        } else {
+            "panic=0"
+        };
+        let mut machine = self.machine(front, &kernel(front, panic)?)?;
         machine.wait_for_boot()?;
         Ok(machine)
     }
 
-    /// The same on a PC, which has interrupts that cannot be masked, and where a kernel that panics
-    /// resets it.
-    pub(crate) fn boot_pc(&self) -> Result<Machine> {
-        let args = [self.device(), kernel(Front::QemuX86_64, "panic=-1")?].concat();
-        let mut machine = Machine::start(Front::QemuX86_64, self.folder.path(), &args)?;
-        machine.wait_for_boot()?;
+    /// Boots a guest that has the watchdog itself, and its driver.
+    pub(crate) fn boot_with_driver(&self, front: Front) -> Result<Machine> {
+        let device = Device::of("virtio-watchdog")?.qemu;
+        let args = [self.attached(&device), kernel(front, "panic=0")?].concat();
+        let mut machine = Machine::start(front, self.folder.path(), &args)?;
+        machine.wait_for_driver()?;
         Ok(machine)
     }
 
@@ -77,17 +89,32 @@ impl Host {
     }
 
     /// A machine that the daemon watches, with more arguments for QEMU.
-    pub(crate) fn machine(&self, more: &[String]) -> Result<Machine> {
-        let args = [self.device(), more.to_vec()].concat();
-        Machine::start(Front::QemuArm64, self.folder.path(), &args)
+    pub(crate) fn machine(&self, front: Front, more: &[String]) -> Result<Machine> {
+        let carrier = self.attached("vhost-user-rng-pci");
+        let args = [carrier, more.to_vec()].concat();
+        Machine::start(front, self.folder.path(), &args)
     }
 
-    /// The entropy device.
-    fn device(&self) -> Vec<String> {
+    /// A PC whose disk has nothing but this to boot.
+    pub(crate) fn boot_sector(&self, code: &[u8]) -> Result<Machine> {
+        let path = self.folder.path().join("disk");
+        let mut sector = code.to_vec();
+        sector.resize(510, 0);
+        sector.extend([0x55, 0xaa]);
+        // SeaBIOS reads no disk that has only this.
+        sector.resize(1 << 20, 0);
+        fs::write(&path, sector)?;
+        let disk = format!("if=none,id=disk,format=raw,file={}", path.display());
+        let args = ["-drive", &disk, "-device", "ide-hd,drive=disk"].map(str::to_owned);
+        self.machine(Front::QemuX86_64, &args)
+    }
+
+    /// This device of QEMU's, which is the daemon's.
+    fn attached(&self, device: &str) -> Vec<String> {
         let socket = self.daemon.socket().display();
         let chardev = format!("socket,id=wd,path={socket}");
-        let device = "vhost-user-rng-pci,chardev=wd";
-        ["-chardev", &chardev, "-device", device]
+        let device = format!("{device},chardev=wd");
+        ["-chardev", &chardev, "-device", &device]
             .map(str::to_owned)
             .into()
     }
@@ -115,6 +142,12 @@ impl Host {
 
 /// What a machine needs to boot Linux, with this on the kernel's command line.
 fn kernel(front: Front, more: &str) -> Result<Vec<String>> {
+    // Or Linux panics where the host is too busy for the ticks that it counts.
+    let timer = if front == Front::QemuX86_64 {
+        "no_timer_check"
+    } else {
+        ""
+    };
     let images = prepare(&[front])?;
     let image = images.first().context("no image")?;
     Ok(vec![
@@ -123,7 +156,7 @@ fn kernel(front: Front, more: &str) -> Result<Vec<String>> {
         "-initrd".into(),
         image.initramfs.display().to_string(),
         "-append".into(),
-        format!("rdinit=/init tty=/dev/ttyS0 {more}"),
+        format!("rdinit=/init tty=/dev/ttyS0 {timer} {more}"),
     ])
 }
 
@@ -133,24 +166,24 @@ pub(crate) struct Machine {
     input: ChildStdin,
     lines: Receiver<String>,
     monitor: BufReader<UnixStream>,
+    /// How often it was reset, as far as its monitor was listened to.
+    pub(crate) resets: usize,
 }
 
 impl Machine {
     fn start(front: Front, folder: &Path, more: &[String]) -> Result<Self> {
         let (ours, theirs) = (folder.join("control"), folder.join("qmp"));
         let listen = |path: &PathBuf| format!("unix:{},server=on,wait=off", path.display());
-        let (program, board) = if front == Front::QemuX86_64 {
-            let board = "-machine q35,memory-backend=mem -cpu max -serial chardev:terminal";
-            ("qemu-system-x86_64", board)
+        let board = if front == Front::QemuX86_64 {
+            "-machine q35,memory-backend=mem -cpu max -serial chardev:terminal"
         } else {
-            let board = "-machine virt,memory-backend=mem -cpu cortex-a57 -serial null \
-                         -device pci-serial,chardev=terminal";
-            ("qemu-system-aarch64", board)
+            "-machine virt,memory-backend=mem -cpu cortex-a57 -serial null \
+             -device pci-serial,chardev=terminal"
         };
         let all = "-nodefaults -no-user-config -display none -m 256M \
                    -chardev stdio,id=terminal,signal=off \
                    -object memory-backend-memfd,id=mem,size=256M,share=on";
-        let mut qemu = Command::new(program);
+        let mut qemu = Command::new(front.qemu()?.context("no QEMU")?);
         qemu.args(all.split_whitespace())
             .args(board.split_whitespace())
             .args(["-qmp", &listen(&ours), "-qmp", &listen(&theirs)])
@@ -187,6 +220,7 @@ impl Machine {
             input,
             lines,
             monitor: BufReader::new(monitor),
+            resets: 0,
         };
         machine.qmp("qmp_capabilities")?;
         Ok(machine)
@@ -197,9 +231,7 @@ impl Machine {
         let message = json!({"execute": command, "id": command});
         writeln!(self.monitor.get_mut(), "{message}")?;
         loop {
-            let mut line = String::new();
-            ensure!(self.monitor.read_line(&mut line)? > 0, "QEMU is gone");
-            let answer: Value = serde_json::from_str(&line)?;
+            let answer = self.message()?;
             if answer["id"] == command {
                 return Ok(answer["return"].clone());
             }
@@ -208,18 +240,26 @@ impl Machine {
 
     /// Waits for an event of this name.
     pub(crate) fn wait_for_event(&mut self, name: &str) -> Result<()> {
-        loop {
-            let mut line = String::new();
-            ensure!(self.monitor.read_line(&mut line)? > 0, "QEMU is gone");
-            let message: Value = serde_json::from_str(&line)?;
-            if message["event"] == name {
-                return Ok(());
-            }
-        }
+        while self.message()?["event"] != name {}
+        Ok(())
+    }
+
+    fn message(&mut self) -> Result<Value> {
+        let mut line = String::new();
+        ensure!(self.monitor.read_line(&mut line)? > 0, "QEMU is gone");
+        let message: Value = serde_json::from_str(&line)?;
+        self.resets += usize::from(message["event"] == "RESET");
+        Ok(message)
     }
 
     pub(crate) fn wait_for_boot(&mut self) -> Result<()> {
         self.wait_for(BOOT, |line| line == READY)
+    }
+
+    /// Waits for the guest, and loads its driver.
+    pub(crate) fn wait_for_driver(&mut self) -> Result<()> {
+        self.wait_for_boot()?;
+        self.run("insmod /lib/modules/*/updates/virtio_wdt.ko")
     }
 
     fn wait_for(&mut self, patience: Duration, done: impl Fn(&str) -> bool) -> Result<()> {

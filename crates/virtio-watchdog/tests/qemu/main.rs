@@ -7,6 +7,7 @@
     reason = "what a JSON value does not have is null"
 )]
 
+mod boots;
 mod machine;
 
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -20,12 +21,13 @@ use xtask::trial::{run, trial};
 
 use machine::{Host, Machine};
 
+const QEMU: &[Front] = &[Front::QemuArm64];
+const PC: &[Front] = &[Front::QemuX86_64];
+
 const CARRIER: &str = "--carrier rng --timeout 4";
 
 fn main() -> ExitCode {
-    const QEMU: &[Front] = &[Front::QemuArm64];
-    const PC: &[Front] = &[Front::QemuX86_64];
-    run(vec![
+    let mut trials = vec![
         trial("a_guest_that_reads_entropy_lives", QEMU, lives),
         trial("a_guest_that_panics_is_reset_in_time", QEMU, || {
             is_reset("echo c >/proc/sysrq-trigger")
@@ -43,16 +45,6 @@ fn main() -> ExitCode {
             is_stopped,
         ),
         trial(
-            "a_guest_that_never_boots_uses_up_the_budget",
-            QEMU,
-            never_boots,
-        ),
-        trial(
-            "a_guest_in_a_crash_loop_is_reset_and_then_paused",
-            QEMU,
-            loops,
-        ),
-        trial(
             "a_guest_whose_host_is_overloaded_is_excused",
             QEMU,
             is_starved,
@@ -63,7 +55,9 @@ fn main() -> ExitCode {
             panics_by_nmi,
         ),
         trial("qemus_own_watchdog_is_relayed", QEMU, is_relayed),
-    ])
+    ];
+    trials.extend(boots::trials());
+    run(trials)
 }
 
 /// A task that lets no other run, where the kernel keeps nothing for others.
@@ -154,54 +148,6 @@ fn is_stopped() -> Result<()> {
     Ok(())
 }
 
-/// The firmware finds nothing to boot.
-fn never_boots() -> Result<()> {
-    let mut host = Host::start("--carrier rng --boot-timeout 2 --max-resets 5 --last stop")?;
-    let mut machine = host.machine(&[])?;
-    for _ in 0..5 {
-        machine.wait_for_event("RESET")?;
-    }
-    machine.wait_for_event("STOP")?;
-    host.wait_for("paused")?;
-    let records = done(&host)?;
-    let outcomes: Vec<_> = records.iter().map(|record| &record["outcome"]).collect();
-    ensure!(outcomes.len() == 6, "{outcomes:?}");
-    ensure!(
-        records.iter().all(|record| record["cause"] == "boot"),
-        "{records:?}"
-    );
-    let vcpus = |record: &Value| record["vcpus"].as_array().map_or(0, Vec::len);
-    ensure!(
-        records.iter().all(|record| vcpus(record) == 1),
-        "{records:?}"
-    );
-    ensure!(
-        machine.qmp("query-status")?["status"] == "paused",
-        "not paused"
-    );
-    Ok(())
-}
-
-/// The guest boots each time, and resets itself.
-fn loops() -> Result<()> {
-    let times = "--timeout 300 --boot-timeout 300";
-    let mut host = Host::start(&format!("--carrier rng {times} --max-resets 1 --last stop"))?;
-    let mut machine = host.boot()?;
-    let crash = "echo b >/proc/sysrq-trigger";
-    machine.send(crash)?;
-    machine.wait_for_boot()?;
-    ensure!(done(&host)?.is_empty(), "{}", host.daemon.log());
-    for outcome in ["reset", "paused"] {
-        machine.send(crash)?;
-        let record = host.wait_for(outcome)?;
-        ensure!(record["cause"] == "boot", "{record}");
-        if outcome == "reset" {
-            machine.wait_for_boot()?;
-        }
-    }
-    Ok(())
-}
-
 /// A process that takes what the processor has, until it is dropped.
 struct Load(Child);
 
@@ -253,7 +199,7 @@ fn is_starved() -> Result<()> {
 fn panics_by_nmi() -> Result<()> {
     let options = "--stage notify=/nonexistent --stage nmi@60 --stage kill";
     let mut host = Host::start(&format!("{CARRIER} {options}"))?;
-    let mut machine = host.boot_pc()?;
+    let mut machine = host.boot_on(Front::QemuX86_64)?;
     machine.run("echo 1 >/proc/sys/kernel/unknown_nmi_panic")?;
     machine.reads_entropy()?;
     machine.send("kill -STOP -1")?;

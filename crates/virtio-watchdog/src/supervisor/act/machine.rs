@@ -23,6 +23,7 @@ impl Actor {
         self.process = session.flatten();
         (self.paused, self.stopped, self.was_stopped) = (Some(false), false, false);
         (self.seen, self.lost, self.again) = (None, None, None);
+        self.began = Instant::now();
         self.vcpus.clear();
         self.disconnect();
         // Whatever was said of the machine before.
@@ -156,8 +157,9 @@ impl Actor {
             Event::Reset(origin) => {
                 self.again = None;
                 self.shared.decide(Verdict::Reset);
+                let ran = std::mem::replace(&mut self.began, Instant::now()).elapsed();
                 // Each of them it may have survived until its first ping.
-                if origin == Origin::Guest && self.loops() {
+                if origin == Origin::Guest && self.loops(ran) {
                     self.shared.decide(Verdict::Failed(Cause::Boot));
                 }
             }
